@@ -1,0 +1,52 @@
+//! Audit events of egress: one per request of a sandbox, written by the broker.
+
+use serde::{Deserialize, Serialize};
+
+/// One request of a sandbox and what became of it. Never holds a header's value, a query or a placeholder.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct AuditEvent {
+    /// Its id.
+    pub id: String,
+    /// When it ended (RFC 3339, microseconds).
+    pub inserted_at: String,
+    /// `allow`, `reject`, `error` or `client_cancel`.
+    pub action: String,
+    /// `allow` or `deny`: the decision.
+    pub effect: String,
+    /// Stable code of a refusal ([`crate::broker::RefusalCode`]).
+    pub code: Option<String>,
+    /// How it went: `intercept`, `tunnel`, `http`, `dns` or `connect`.
+    pub transport: String,
+    /// Host as decided on.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// Method, where HTTP was seen.
+    pub method: Option<String>,
+    /// Path without its query, where HTTP was seen.
+    pub path: Option<String>,
+    /// Status answered to the sandbox; 0 for none.
+    pub status_code: u16,
+    /// Uid of the connector whose credential was put in.
+    pub connector: Option<String>,
+    /// Binding of that.
+    pub binding_id: Option<String>,
+    /// Whether a credential was put in.
+    pub swapped: bool,
+    /// Whether the provider sent the credential back and it was taken out.
+    pub redacted: bool,
+    /// The sandbox.
+    pub resource_id: String,
+    /// `sandbox`.
+    pub resource_type: String,
+    /// Owner of the sandbox.
+    pub tenant_id: String,
+    /// Generation of the policy that decided.
+    pub policy_generation: u64,
+    /// Milliseconds.
+    pub duration_ms: u64,
+    /// Bytes from the sandbox.
+    pub bytes_out: u64,
+    /// Bytes to the sandbox.
+    pub bytes_in: u64,
+}

@@ -1,0 +1,86 @@
+//! Commands in a sandbox: one-shot, streamed and detached.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Body of `POST /sandboxes/{id}/exec` and `…/exec/stream`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default)]
+pub struct ExecRequest {
+    /// Text for `sh -lc` (bash where it exists); may have many lines.
+    pub command: String,
+    /// Working directory; the template's when absent. `dir` is the older name.
+    #[serde(skip_serializing_if = "Option::is_none", alias = "dir")]
+    pub cwd: Option<String>,
+    /// Variables on top of the sandbox's.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub env: BTreeMap<String, String>,
+    /// Seconds, at most 600.
+    #[serde(skip_serializing_if = "Option::is_none", alias = "timeout_seconds")]
+    pub timeout: Option<f64>,
+    /// Text for standard input.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<String>,
+    /// User name or id inside the sandbox; root when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<String>,
+}
+
+/// Answer of `exec`. A command that fails is still a 200.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ExecResult {
+    /// Standard output (invalid UTF-8 is replaced).
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+    /// Exit status; 128 + signal when killed, 124 when timed out.
+    pub exit_code: i32,
+    /// Whether the timeout ended it.
+    pub timed_out: bool,
+    /// Whether output was cut at the limit.
+    pub truncated: bool,
+    /// Wall time in milliseconds.
+    pub duration_ms: u64,
+}
+
+/// Body of `POST /sandboxes/{id}/commands` and `…/processes`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default)]
+pub struct StartCommand {
+    /// Text for the shell.
+    pub command: String,
+    /// Working directory.
+    #[serde(alias = "dir")]
+    pub cwd: Option<String>,
+    /// Variables on top of the sandbox's.
+    pub env: BTreeMap<String, String>,
+    /// A name to find it by.
+    pub name: Option<String>,
+    /// Seconds until it is killed; none when absent.
+    #[serde(alias = "timeout_seconds")]
+    pub timeout: Option<f64>,
+    /// Text for standard input.
+    pub stdin: Option<String>,
+    /// User inside the sandbox.
+    pub user: Option<String>,
+}
+
+/// A detached command.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Command {
+    /// Its id within the sandbox.
+    pub id: String,
+    /// Process id as seen inside.
+    pub pid: i32,
+    /// Its name, if given.
+    pub name: Option<String>,
+    /// The text that runs.
+    pub command: String,
+    /// `running`, `exited` or `killed`.
+    pub status: String,
+    /// Exit status once ended.
+    pub exit_code: Option<i32>,
+    /// When it started (RFC 3339).
+    pub started_at: String,
+}

@@ -1,0 +1,70 @@
+//! Every limit of the product, by name, with its reason.
+
+use std::time::Duration;
+
+/// Largest request body of a JSON route, in bytes.
+pub const JSON_BODY_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Largest file that may be written through the API, in bytes (streamed, never held in memory whole
+/// on the raw route; the base64 JSON routes are bounded by [`FILE_JSON_BYTES_MAX`]).
+pub const FILE_BYTES_MAX: u64 = 4 * 1024 * 1024 * 1024;
+/// Largest file body of the base64 JSON routes, in bytes of the request.
+pub const FILE_JSON_BYTES_MAX: usize = 2 * 1024 * 1024 * 1024;
+/// Longest path inside a sandbox, in bytes (`PATH_MAX`).
+pub const PATH_BYTES_MAX: usize = 4096;
+/// Output of one `exec` answer kept per stream, in bytes; what is over is cut and said so.
+pub const EXEC_OUTPUT_BYTES_MAX: usize = 8 * 1024 * 1024;
+/// Longest `exec`, and its default (contract: above it is `TIMEOUT_TOO_LONG`).
+pub const EXEC_TIMEOUT_MAX: Duration = Duration::from_secs(600);
+/// Longest agent run.
+pub const RUN_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
+/// Agent run without a `--timeout`.
+pub const RUN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(3600);
+/// How long `POST /runs` waits for an end before it answers with the running run.
+pub const RUN_WAIT_MAX: Duration = Duration::from_secs(600);
+/// Output of a detached process kept for reading, in bytes; older output is dropped first.
+pub const PROCESS_LOG_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Detached processes remembered per sandbox, ended ones dropped first.
+pub const PROCESSES_MAX: usize = 256;
+/// Sandbox lifetime without a `timeout_sec`.
+pub const SANDBOX_TIMEOUT_DEFAULT_SEC: i64 = 3600;
+/// Longest sandbox lifetime that can be asked for.
+pub const SANDBOX_TIMEOUT_MAX_SEC: i64 = 30 * 24 * 3600;
+/// How long a sandbox may take from start to a guest that answers.
+pub const SANDBOX_BOOT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Live sandboxes per tenant.
+pub const SANDBOXES_PER_TENANT_MAX: i64 = 200;
+/// Processes and threads in one sandbox.
+pub const SANDBOX_PIDS_MAX: u32 = 4096;
+/// Longest connector secret, in bytes (a header must hold it).
+pub const SECRET_BYTES_MAX: usize = 8192;
+/// Connectors attached to one sandbox.
+pub const BINDINGS_PER_SANDBOX_MAX: usize = 64;
+/// Variables of one sandbox, and bytes of one value.
+pub const ENV_VARS_MAX: usize = 512;
+/// Bytes of one variable's value.
+pub const ENV_VALUE_BYTES_MAX: usize = 128 * 1024;
+/// Rows of a page when not asked for, and at most.
+pub const PAGE_SIZE_DEFAULT: u32 = 20;
+/// Rows of a page at most.
+pub const PAGE_SIZE_MAX: u32 = 100;
+/// How long an idempotency key is remembered.
+pub const IDEMPOTENCY_TTL: Duration = Duration::from_secs(24 * 3600);
+/// Requests a minute and key.
+pub const RATE_LIMIT_RPM_DEFAULT: u32 = 6000;
+
+/// Bytes of a TLS ClientHello (with post-quantum key shares) before the broker gives up.
+pub const CLIENT_HELLO_BYTES_MAX: usize = 64 * 1024;
+/// How long a caller may take to send its ClientHello or request head.
+pub const FIRST_BYTES_TIMEOUT: Duration = Duration::from_secs(10);
+/// Bytes of all headers of one brokered request.
+pub const BROKER_HEAD_BYTES_MAX: usize = 64 * 1024;
+/// Header fields of one brokered request.
+pub const BROKER_HEADERS_MAX: usize = 128;
+/// Open connections of one sandbox at the broker.
+pub const BROKER_CONNECTIONS_PER_SANDBOX_MAX: usize = 1024;
+/// How long the broker waits for an upstream connection with its TLS handshake.
+pub const UPSTREAM_CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// Names one sandbox may have resolved at a time (least recently used go first).
+pub const DNS_NAMES_PER_SANDBOX_MAX: usize = 65_536;
+/// Leaf certificates kept per sandbox.
+pub const LEAVES_PER_SANDBOX_MAX: u64 = 512;
