@@ -101,7 +101,11 @@ pub struct AttachConnector {
     /// Uid or id of the connector.
     pub connector: String,
     /// Variable that will hold the placeholder; the definition's when absent.
-    #[serde(skip_serializing_if = "Option::is_none", alias = "expose_as_env", alias = "env")]
+    #[serde(
+        skip_serializing_if = "Option::is_none",
+        alias = "expose_as_env",
+        alias = "env"
+    )]
     pub env_name: Option<String>,
     /// `brokered_env` (default) or `plain_env`, with `_` or `-`.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -125,9 +125,16 @@ impl SandboxState {
     /// Reads the stored word.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Creating, Self::Running, Self::Paused, Self::Stopped, Self::Error, Self::Destroyed]
-            .into_iter()
-            .find(|state| state.as_str() == word)
+        [
+            Self::Creating,
+            Self::Running,
+            Self::Paused,
+            Self::Stopped,
+            Self::Error,
+            Self::Destroyed,
+        ]
+        .into_iter()
+        .find(|state| state.as_str() == word)
     }
 }
 
