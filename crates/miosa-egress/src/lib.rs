@@ -1,1 +1,14 @@
-//! placeholder
+//! The egress broker: decides what a sandbox may send, puts the real credential in, and takes it out
+//! of what comes back.
+//!
+//! A request passes stages that are types; none can be skipped: `request::Received` (shape and
+//! identity) → `policy::Authorized` (decision) → `substitute::Substituted` (the secret is in it) →
+//! sent → `redact::Redactor` (the secret is out again). The modules named here are pure: no I/O, no
+//! clock.
+
+pub mod placeholder;
+pub mod policy;
+pub mod redact;
+pub mod refusal;
+pub mod request;
+pub mod substitute;

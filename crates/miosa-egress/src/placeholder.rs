@@ -1,0 +1,1 @@
+//! Finds placeholders in the head of a request.

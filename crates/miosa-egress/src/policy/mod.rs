@@ -1,0 +1,1 @@
+//! What a sandbox may do, compiled, and the decisions it leads to.

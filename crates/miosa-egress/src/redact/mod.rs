@@ -1,0 +1,1 @@
+//! Takes credentials out of what a provider answers.

@@ -1,0 +1,1 @@
+//! What a sandbox is told when its request is refused.

@@ -1,0 +1,1 @@
+//! Puts the credential in: the only place that opens secrets.
