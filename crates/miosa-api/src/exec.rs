@@ -10,9 +10,12 @@ use serde::{Deserialize, Serialize};
 pub struct ExecRequest {
     /// Text for `sh -lc` (bash where it exists); may have many lines.
     pub command: String,
-    /// Working directory; the template's when absent. `dir` is the older name.
-    #[serde(skip_serializing_if = "Option::is_none", alias = "dir")]
+    /// Working directory; the template's when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
+    /// The same under its older name; clients send both, `cwd` wins ([`ExecRequest::directory`]).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dir: Option<String>,
     /// Variables on top of the sandbox's.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub env: BTreeMap<String, String>,
@@ -25,6 +28,14 @@ pub struct ExecRequest {
     /// User name or id inside the sandbox; root when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<String>,
+}
+
+impl ExecRequest {
+    /// The working directory asked for, under whichever name.
+    #[must_use]
+    pub fn directory(&self) -> Option<&str> {
+        self.cwd.as_deref().or(self.dir.as_deref())
+    }
 }
 
 /// Answer of `exec`. A command that fails is still a 200.
@@ -83,4 +94,18 @@ pub struct Command {
     pub exit_code: Option<i32>,
     /// When it started (RFC 3339).
     pub started_at: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ExecRequest;
+
+    #[test]
+    fn both_names_of_the_working_directory_may_come_together() {
+        let request: ExecRequest =
+            serde_json::from_str(r#"{"command":"ls","cwd":"/a","dir":"/a"}"#).unwrap();
+        assert_eq!(request.directory(), Some("/a"));
+        let old: ExecRequest = serde_json::from_str(r#"{"command":"ls","dir":"/b"}"#).unwrap();
+        assert_eq!(old.directory(), Some("/b"));
+    }
 }
