@@ -1,0 +1,65 @@
+//! The certificate authority of the local providers, trusted by the broker through `--upstream-ca`.
+
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rustls::ServerConfig;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+
+/// An authority whose key lives as long as this value.
+pub struct Authority {
+    pem: String,
+    issuer: Issuer<'static, KeyPair>,
+}
+
+impl Authority {
+    /// A new authority.
+    pub fn new() -> Result<Self> {
+        let key = KeyPair::generate().context("no key for the local authority")?;
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        params
+            .distinguished_name
+            .push(DnType::CommonName, "miosa local providers");
+        let certificate = params
+            .self_signed(&key)
+            .context("no certificate for the local authority")?;
+        Ok(Self {
+            pem: certificate.pem(),
+            issuer: Issuer::new(params, key),
+        })
+    }
+
+    /// Its certificate.
+    #[must_use]
+    pub fn pem(&self) -> &str {
+        &self.pem
+    }
+
+    /// TLS settings of a server for these names; `h2` offered when asked for.
+    pub fn server(&self, names: &[&str], http2: bool) -> Result<Arc<ServerConfig>> {
+        let key = KeyPair::generate().context("no key for a local server")?;
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        let params = CertificateParams::new(names).context("no certificate for these names")?;
+        let leaf = params
+            .signed_by(&key, &self.issuer)
+            .context("the leaf was not signed")?;
+        let chain = vec![CertificateDer::from(leaf.der().to_vec())];
+        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .context("no TLS versions")?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .context("the leaf does not fit its key")?;
+        config.alpn_protocols = if http2 {
+            vec![b"h2".to_vec(), b"http/1.1".to_vec()]
+        } else {
+            vec![b"http/1.1".to_vec()]
+        };
+        Ok(Arc::new(config))
+    }
+}

@@ -1,0 +1,88 @@
+//! A real MCP server: `@modelcontextprotocol/server-everything` from npm, streamable HTTP.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::process::{Child, Command};
+
+/// The package and the version the tests were written against.
+const PACKAGE: &str = "@modelcontextprotocol/server-everything";
+const VERSION: &str = "2026.8.31";
+/// How long the server may take to listen.
+const START_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The server's process; killed when this value goes.
+pub struct McpServer {
+    /// Where it listens, cleartext.
+    pub address: SocketAddr,
+    _child: Child,
+}
+
+/// Starts the server, installing it from npm into `cache` when it is not there.
+pub async fn start(cache: &Path) -> Result<McpServer> {
+    let program = install(cache).await?;
+    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+        .await?
+        .local_addr()?
+        .port();
+    let child = Command::new("node")
+        .arg(&program)
+        .arg("streamableHttp")
+        .env("PORT", port.to_string())
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .context("cannot start node")?;
+    let address = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    tokio::time::timeout(START_TIMEOUT, listening(address))
+        .await
+        .context("the MCP server does not listen")?;
+    Ok(McpServer {
+        address,
+        _child: child,
+    })
+}
+
+async fn listening(address: SocketAddr) {
+    while TcpStream::connect(address).await.is_err() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+async fn install(cache: &Path) -> Result<PathBuf> {
+    let folder = cache.join(format!("mcp-{VERSION}"));
+    let program = folder
+        .join("node_modules")
+        .join(PACKAGE)
+        .join("dist/index.js");
+    if program.exists() {
+        return Ok(program);
+    }
+    fs_err::create_dir_all(&folder)?;
+    let output = Command::new("npm")
+        .args([
+            "install",
+            "--no-audit",
+            "--no-fund",
+            "--ignore-scripts",
+            "--prefix",
+        ])
+        .arg(&folder)
+        .arg(format!("{PACKAGE}@{VERSION}"))
+        .output()
+        .await
+        .context("cannot start npm: install Node.js 20 or newer")?;
+    if !output.status.success() {
+        bail!(
+            "npm could not install {PACKAGE}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+    }
+    Ok(program)
+}

@@ -1,0 +1,168 @@
+//! A scripted model: speaks Anthropic's Messages API and OpenAI's Responses API with SSE, and answers
+//! with tool calls from a script. The step is chosen by counting tool results, so that retries and
+//! resumed sessions are deterministic.
+
+mod messages;
+mod responses;
+
+use anyhow::Result;
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use http::{StatusCode, header};
+use serde_json::{Value, json};
+
+use crate::authority::Authority;
+use crate::provider::Log;
+use crate::tls::{self, Server};
+
+/// One answer of the model.
+#[derive(Debug, Clone)]
+pub enum Step {
+    /// A call of the first offered tool whose name ends like this, with this input. The text
+    /// `{{result}}` in the input stands for the last tool result.
+    Tool {
+        /// End of the tool's name, e.g. `__echo` or `Write`.
+        name_ends_with: String,
+        /// Its input.
+        input: Value,
+    },
+    /// Words; the end of the script.
+    Text(String),
+}
+
+impl Step {
+    /// A tool call.
+    #[must_use]
+    pub fn tool(name_ends_with: &str, input: Value) -> Self {
+        Self::Tool {
+            name_ends_with: name_ends_with.to_owned(),
+            input,
+        }
+    }
+}
+
+/// A running model.
+pub struct Model {
+    /// Requests it saw.
+    pub log: Log,
+    /// Its server.
+    pub server: Server,
+}
+
+#[derive(Clone)]
+struct Scripted {
+    key: String,
+    script: Vec<Step>,
+    log: Log,
+}
+
+impl Scripted {
+    /// The step after this many tool results, with `{{result}}` filled in.
+    fn step(&self, results: usize, last: &str) -> Step {
+        match self.script.get(results).or_else(|| self.script.last()) {
+            Some(Step::Tool {
+                name_ends_with,
+                input,
+            }) => Step::Tool {
+                name_ends_with: name_ends_with.clone(),
+                input: fill(input, last),
+            },
+            Some(text) => text.clone(),
+            None => Step::Text("done".to_owned()),
+        }
+    }
+
+    fn knows(&self, request: &Request) -> bool {
+        let bearer = format!("Bearer {}", self.key);
+        let text = |name| {
+            request
+                .headers()
+                .get(name)
+                .and_then(|value| value.to_str().ok())
+        };
+        text(header::AUTHORIZATION.as_str()) == Some(bearer.as_str())
+            || text("x-api-key") == Some(self.key.as_str())
+    }
+}
+
+fn fill(input: &Value, last: &str) -> Value {
+    match input {
+        Value::String(text) => Value::String(text.replace("{{result}}", last)),
+        Value::Array(items) => items.iter().map(|item| fill(item, last)).collect(),
+        Value::Object(fields) => fields
+            .iter()
+            .map(|(name, value)| (name.clone(), fill(value, last)))
+            .collect(),
+        other => other.clone(),
+    }
+}
+
+/// Starts a model under these host names that accepts only `key`.
+pub async fn start(
+    authority: &Authority,
+    hosts: &[&str],
+    key: &str,
+    script: Vec<Step>,
+) -> Result<Model> {
+    let log = Log::default();
+    let state = Scripted {
+        key: key.to_owned(),
+        script,
+        log: log.clone(),
+    };
+    let router = Router::new()
+        .route("/", get(|| async { "a scripted model" }))
+        .route("/v1/models", get(models))
+        .route("/v1/messages", post(messages::answer))
+        .route(
+            "/v1/messages/count_tokens",
+            post(|| async { axum::Json(json!({"input_tokens": 1})) }),
+        )
+        .route("/v1/responses", post(responses::answer))
+        .with_state(state);
+    let server = tls::serve(router, authority.server(hosts, true)?).await?;
+    Ok(Model { log, server })
+}
+
+async fn models(State(model): State<Scripted>, request: Request) -> Response {
+    model.log.push(&request);
+    if !model.knows(&request) {
+        return refuse();
+    }
+    axum::Json(json!({"data": [{"id": "scripted", "type": "model", "object": "model"}], "has_more": false})).into_response()
+}
+
+fn refuse() -> Response {
+    let body = json!({"type": "error", "error": {"type": "authentication_error", "message": "invalid x-api-key"}});
+    (StatusCode::UNAUTHORIZED, axum::Json(body)).into_response()
+}
+
+/// Checks the key and reads the JSON body.
+async fn accept(model: &Scripted, request: Request) -> Result<Value, Response> {
+    model.log.push(&request);
+    if !model.knows(&request) {
+        return Err(refuse());
+    }
+    let bad = |_| StatusCode::BAD_REQUEST.into_response();
+    let body = axum::body::to_bytes(request.into_body(), 32 * 1024 * 1024)
+        .await
+        .map_err(bad)?;
+    serde_json::from_slice(&body).map_err(|_| StatusCode::BAD_REQUEST.into_response())
+}
+
+fn event_stream(events: &[(&str, Value)]) -> Response {
+    let body: String = events
+        .iter()
+        .map(|(name, data)| format!("event: {name}\ndata: {data}\n\n"))
+        .collect();
+    (
+        [
+            (header::CONTENT_TYPE, "text/event-stream"),
+            (header::CACHE_CONTROL, "no-cache"),
+        ],
+        body,
+    )
+        .into_response()
+}
