@@ -37,6 +37,9 @@ pub const SANDBOXES_PER_TENANT_MAX: i64 = 200;
 pub const SANDBOX_PIDS_MAX: u32 = 4096;
 /// Longest connector secret, in bytes (a header must hold it).
 pub const SECRET_BYTES_MAX: usize = 8192;
+/// Shortest connector secret, in bytes: what is shorter can be guessed, and would be found by chance
+/// where answers are searched for it.
+pub const SECRET_BYTES_MIN: usize = 8;
 /// Connectors attached to one sandbox.
 pub const BINDINGS_PER_SANDBOX_MAX: usize = 64;
 /// Variables of one sandbox, and bytes of one value.
