@@ -1,0 +1,4 @@
+mod keys;
+mod placeholders;
+mod sealing;
+mod values;
