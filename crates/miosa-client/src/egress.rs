@@ -1,0 +1,39 @@
+//! What left a sandbox, and what was refused.
+
+use miosa_api::audit::AuditEvent;
+
+use crate::{Answer, Client, ClientError};
+
+/// Which audit events to list.
+#[derive(Debug, Clone, Default)]
+pub struct AuditQuery {
+    /// Only of this sandbox.
+    pub sandbox: Option<String>,
+    /// Only to this host.
+    pub host: Option<String>,
+    /// Only with this action (`allow`, `reject`, `error`).
+    pub action: Option<String>,
+    /// Only after this moment (RFC 3339, or an age such as `7d`).
+    pub since: Option<String>,
+    /// How many.
+    pub limit: Option<u32>,
+}
+
+impl Client {
+    /// Audit events of egress, newest first.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn audit(&self, query: &AuditQuery) -> Result<Answer<Vec<AuditEvent>>, ClientError> {
+        let kind = query.sandbox.as_ref().map(|_| "sandbox");
+        self.get("/egress/audit")
+            .query_opt("resource_id", query.sandbox.as_deref())
+            .query_opt("resource_type", kind)
+            .query_opt("host", query.host.as_deref())
+            .query_opt("action", query.action.as_deref())
+            .query_opt("since", query.since.as_deref())
+            .query_opt("limit", query.limit)
+            .answer()
+            .await
+    }
+}
