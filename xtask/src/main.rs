@@ -1,1 +1,47 @@
-fn main() {}
+//! The project's own commands, reached through `./x`.
+
+mod cargo;
+mod demo;
+mod test;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// The commands of the project.
+#[derive(Parser)]
+#[command(name = "x", about = "Build, show, test and measure miosa")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Perform the main job with the real program, step by step.
+    Demo {
+        /// One summary object instead of sentences.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Format, lints, and all tests with real parts.
+    Test,
+}
+
+fn main() -> Result<()> {
+    match Arguments::parse().task {
+        Task::Demo { json } => demo::run(json),
+        Task::Test => test::run(),
+    }
+}
+
+/// Folder of the repository.
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Folder that outlives runs: template layers, npm packages.
+fn cache() -> PathBuf {
+    cargo::target_folder().join("cache")
+}

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 pub use proofs::{Proofs, Refusal};
 
-use crate::model::Step;
+use crate::model::{Script, Step};
 use crate::rig::Rig;
 use crate::world::World;
 
@@ -58,15 +58,16 @@ pub struct Summary {
 
 /// What the scripted model does with [`INSTRUCTION`].
 #[must_use]
-pub fn script() -> Vec<Step> {
-    vec![
+pub fn script() -> Script {
+    let steps = vec![
         Step::tool("__echo", json!({"message": REFERENCE})),
         Step::tool(
             "Write",
             json!({"file_path": "/workspace/DESIGN.md", "content": "{{result}}\n"}),
         ),
         Step::Text("The reference is in DESIGN.md.".to_owned()),
-    ]
+    ];
+    Script::new("Ask the design-research server", steps)
 }
 
 /// Performs the main job. `say` gets one plain sentence a step.

@@ -43,6 +43,26 @@ impl Step {
     }
 }
 
+/// What the model does in a conversation in which these words occur.
+#[derive(Debug, Clone)]
+pub struct Script {
+    /// Words of the instruction that choose this script.
+    pub when: String,
+    /// The answers, one for each number of tool results.
+    pub steps: Vec<Step>,
+}
+
+impl Script {
+    /// A script for conversations with these words.
+    #[must_use]
+    pub fn new(when: &str, steps: Vec<Step>) -> Self {
+        Self {
+            when: when.to_owned(),
+            steps,
+        }
+    }
+}
+
 /// A running model.
 pub struct Model {
     /// Requests it saw.
@@ -54,14 +74,20 @@ pub struct Model {
 #[derive(Clone)]
 struct Scripted {
     key: String,
-    script: Vec<Step>,
+    scripts: Vec<Script>,
     log: Log,
 }
 
 impl Scripted {
-    /// The step after this many tool results, with `{{result}}` filled in.
-    fn step(&self, results: usize, last: &str) -> Step {
-        match self.script.get(results).or_else(|| self.script.last()) {
+    /// The step of the conversation after this many tool results, with `{{result}}` filled in.
+    fn step(&self, conversation: &Value, results: usize, last: &str) -> Step {
+        let text = conversation.to_string();
+        let steps = self
+            .scripts
+            .iter()
+            .find(|script| text.contains(&script.when))
+            .map(|script| &script.steps);
+        match steps.and_then(|steps| steps.get(results).or_else(|| steps.last())) {
             Some(Step::Tool {
                 name_ends_with,
                 input,
@@ -104,12 +130,12 @@ pub async fn start(
     authority: &Authority,
     hosts: &[&str],
     key: &str,
-    script: Vec<Step>,
+    scripts: Vec<Script>,
 ) -> Result<Model> {
     let log = Log::default();
     let state = Scripted {
         key: key.to_owned(),
-        script,
+        scripts,
         log: log.clone(),
     };
     let router = Router::new()

@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::attacker::Attacker;
 use crate::authority::Authority;
 use crate::mcp::{self, McpServer};
-use crate::model::{self, Model, Step};
+use crate::model::{self, Model, Script};
 use crate::provider::{self, Provider};
 use crate::tls::PROVIDER_ADDRESS;
 
@@ -40,7 +40,7 @@ pub struct Rig {
 
 impl Rig {
     /// Starts everything; `folder` gets the authority's certificate, `cache` the npm packages.
-    pub async fn start(folder: &Path, cache: &Path, script: Vec<Step>) -> Result<Self> {
+    pub async fn start(folder: &Path, cache: &Path, scripts: Vec<Script>) -> Result<Self> {
         let authority = Authority::new()?;
         let refero_token = format!("rfr_{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple());
         let model_key = format!(
@@ -50,7 +50,7 @@ impl Rig {
         );
         let mcp = mcp::start(cache).await?;
         let refero = provider::start(&authority, REFERO_HOST, &refero_token, mcp.address).await?;
-        let model = model::start(&authority, &MODEL_HOSTS, &model_key, script).await?;
+        let model = model::start(&authority, &MODEL_HOSTS, &model_key, scripts).await?;
         let attacker = Attacker::start(&authority, ATTACKER_HOST).await?;
         let ca_file = folder.join("local-providers.pem");
         fs_err::write(&ca_file, authority.pem())?;

@@ -21,7 +21,11 @@ pub async fn answer(State(model): State<Scripted>, request: Request) -> Response
     let block = if tools.is_empty() {
         text("a title")
     } else {
-        block(&model.step(results, &last), &tools, results)
+        block(
+            &model.step(&body["messages"], results, &last),
+            &tools,
+            results,
+        )
     };
     if body["stream"].as_bool() == Some(true) {
         event_stream(&events(&body["model"], &block))

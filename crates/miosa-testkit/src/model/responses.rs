@@ -23,7 +23,7 @@ pub async fn answer(State(model): State<Scripted>, request: Request) -> Response
         .last()
         .map_or_else(String::new, |item| output_text(&item["output"]));
     let item = item(
-        &model.step(outputs.len(), &last),
+        &model.step(&body["input"], outputs.len(), &last),
         &body["tools"],
         outputs.len(),
     );

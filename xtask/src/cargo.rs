@@ -1,0 +1,29 @@
+//! Calls of cargo.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result, ensure};
+
+/// Runs cargo with these arguments in the repository.
+pub fn run(arguments: &[&str]) -> Result<()> {
+    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let status = Command::new(cargo)
+        .args(arguments)
+        .current_dir(crate::root())
+        .status()
+        .context("cannot start cargo")?;
+    ensure!(status.success(), "`cargo {}` failed", arguments.join(" "));
+    Ok(())
+}
+
+/// Where cargo puts what it builds.
+pub fn target_folder() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| crate::root().join("target"), PathBuf::from)
+}
+
+/// Builds `miosa` and gives back where it is.
+pub fn build_miosa() -> Result<PathBuf> {
+    run(&["build", "--package", "miosa"])?;
+    Ok(target_folder().join("debug/miosa"))
+}
