@@ -1,0 +1,86 @@
+//! Reads the broker's audit file into the database, from where it was left off.
+//!
+//! The file is the record; the table is an index that can be made again from it. A line counts once
+//! it ends in a newline; rows and offset are written in one transaction, and an event's id makes a
+//! second reading harmless.
+
+use std::io::SeekFrom;
+use std::time::Duration;
+
+use miosa_api::audit::AuditEvent;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio::sync::Mutex;
+
+use crate::{ApiError, App, store};
+
+const CHUNK_BYTES: u64 = 1024 * 1024;
+const EVERY: Duration = Duration::from_secs(2);
+static ONE_READER: Mutex<()> = Mutex::const_new(());
+
+/// Reads all that was appended. After it returns, everything the broker wrote before is in the table.
+pub async fn catch_up(app: &App) -> Result<(), ApiError> {
+    let _one = ONE_READER.lock().await;
+    let path = app.config.audit_file();
+    let name = path.to_string_lossy().into_owned();
+    let mut file = match fs_err::tokio::File::open(&path).await {
+        Ok(file) => file,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    let length = file.metadata().await?.len();
+    let mut offset = u64::try_from(store::audit::offset(&app.pool, &name).await?).unwrap_or(0);
+    if offset > length {
+        offset = 0;
+    }
+    while offset < length {
+        file.seek(SeekFrom::Start(offset)).await?;
+        let mut chunk = Vec::new();
+        (&mut file)
+            .take(CHUNK_BYTES)
+            .read_to_end(&mut chunk)
+            .await?;
+        let Some(whole) = chunk.iter().rposition(|byte| *byte == b'\n') else {
+            return Ok(());
+        };
+        offset += whole as u64 + 1;
+        store_lines(app, &name, &chunk[..whole], offset).await?;
+    }
+    Ok(())
+}
+
+async fn store_lines(app: &App, name: &str, lines: &[u8], offset: u64) -> Result<(), ApiError> {
+    let mut tx = app.pool.begin().await?;
+    for line in String::from_utf8_lossy(lines).lines() {
+        match serde_json::from_str::<AuditEvent>(line) {
+            Ok(event) => {
+                store::audit::insert(&mut tx, &event, at_ms(&event.inserted_at), line).await?
+            }
+            Err(error) => tracing::error!(%error, "a line of the audit file is not an event"),
+        }
+    }
+    store::audit::save_offset(&mut tx, name, i64::try_from(offset).unwrap_or(i64::MAX)).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+fn at_ms(text: &str) -> i64 {
+    OffsetDateTime::parse(text, &Rfc3339)
+        .ok()
+        .and_then(|at| i64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok())
+        .unwrap_or(0)
+}
+
+/// Catches up now and then until the server ends.
+pub async fn follow(app: App) {
+    loop {
+        if let Err(error) = catch_up(&app).await {
+            tracing::error!(%error, "the audit file could not be read");
+        }
+        tokio::select! {
+            () = app.shutdown.cancelled() => return,
+            () = tokio::time::sleep(EVERY) => {}
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! The egress broker as the server sees it: another process, reached over a Unix socket.
+//!
+//! The server pushes policies with sealed secrets; the broker alone opens them. A push returns only
+//! once the policy is in force, so that an answered attach or detach is true everywhere.
+
+mod supervise;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use axum::body::Body;
+use http::{Method, Request, StatusCode, header};
+use miosa_api::broker::{
+    BrokerStatus, CONTROL_SOCKET, PolicyApplied, Reveal, Revealed, SandboxPolicy, Sealed,
+};
+use miosa_api::error::{ErrorBody, ErrorCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+
+pub use supervise::supervise;
+
+use crate::ApiError;
+use crate::unix;
+
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+const ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// How long a request waits for a broker that is being started.
+const START_PATIENCE: Duration = Duration::from_secs(15);
+
+/// Whether the broker can be spoken to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// Being started or connected to.
+    Starting,
+    /// Its session is open.
+    Ready,
+    /// It cannot be started; why.
+    Failed(String),
+}
+
+/// The broker.
+#[derive(Debug)]
+pub struct Broker {
+    socket: PathBuf,
+    presence: watch::Sender<Presence>,
+}
+
+impl Broker {
+    /// The broker whose sockets are in this folder.
+    #[must_use]
+    pub fn new(run_dir: &Path) -> Self {
+        Self {
+            socket: run_dir.join(CONTROL_SOCKET),
+            presence: watch::Sender::new(Presence::Starting),
+        }
+    }
+
+    /// Puts a policy in force; returns once it is.
+    pub async fn put(
+        &self,
+        sandbox_id: &str,
+        policy: &SandboxPolicy,
+    ) -> Result<PolicyApplied, ApiError> {
+        self.ready().await?;
+        self.put_now(sandbox_id, policy).await
+    }
+
+    /// [`Broker::put`] without waiting for the session, for the supervisor.
+    pub(crate) async fn put_now(
+        &self,
+        sandbox_id: &str,
+        policy: &SandboxPolicy,
+    ) -> Result<PolicyApplied, ApiError> {
+        self.call(
+            Method::PUT,
+            &format!("/v1/sandboxes/{sandbox_id}"),
+            Some(policy),
+        )
+        .await
+    }
+
+    /// Makes the broker forget a sandbox: its connections are cut, its placeholders dead.
+    pub async fn delete(&self, sandbox_id: &str) -> Result<(), ApiError> {
+        self.ready().await?;
+        let path = format!("/v1/sandboxes/{sandbox_id}");
+        self.send(Method::DELETE, &path, Body::empty())
+            .await
+            .map(|_| ())
+    }
+
+    /// Has a value opened that is not managed.
+    pub async fn reveal(&self, sealed: &Sealed) -> Result<Revealed, ApiError> {
+        self.ready().await?;
+        self.call(
+            Method::POST,
+            "/v1/reveal",
+            Some(&Reveal {
+                sealed: sealed.clone(),
+            }),
+        )
+        .await
+    }
+
+    /// What the broker knows.
+    pub async fn status(&self) -> Result<BrokerStatus, ApiError> {
+        self.call(Method::GET, "/v1/status", None::<&()>).await
+    }
+
+    async fn ready(&self) -> Result<(), ApiError> {
+        let mut presence = self.presence.subscribe();
+        let settled = presence.wait_for(|now| *now != Presence::Starting);
+        match tokio::time::timeout(START_PATIENCE, settled).await {
+            Ok(Ok(now)) => match &*now {
+                Presence::Failed(why) => Err(unavailable().with_source(why)),
+                _ => Ok(()),
+            },
+            _ => Err(unavailable().with_source("it did not start in time")),
+        }
+    }
+
+    async fn call<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<&impl Serialize>,
+    ) -> Result<T, ApiError> {
+        let body = match body {
+            Some(value) => Body::from(serde_json::to_vec(value).map_err(ApiError::internal)?),
+            None => Body::empty(),
+        };
+        let bytes = self.send(method, path, body).await?;
+        serde_json::from_slice(&bytes)
+            .map_err(|error| unavailable().with_source(format!("its answer: {error}")))
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Body) -> Result<bytes::Bytes, ApiError> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "broker")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(body)
+            .map_err(ApiError::internal)?;
+        let failed = |error: unix::UnixError| unavailable().with_source(format!("{path}: {error}"));
+        let answer = unix::send(&self.socket, request, ANSWER_TIMEOUT)
+            .await
+            .map_err(failed)?;
+        let status = answer.status();
+        let bytes = unix::collect(answer.into_body(), ANSWER_BYTES_MAX, ANSWER_TIMEOUT)
+            .await
+            .map_err(failed)?;
+        if status.is_success() {
+            return Ok(bytes);
+        }
+        Err(refusal(status, &bytes))
+    }
+}
+
+fn refusal(status: StatusCode, bytes: &[u8]) -> ApiError {
+    let said = serde_json::from_slice::<ErrorBody>(bytes).map_or_else(
+        |_| status.to_string(),
+        |body| format!("{}: {}", body.error.code, body.error.message),
+    );
+    if status == StatusCode::FORBIDDEN {
+        return ApiError::new(
+            ErrorCode::ManagedProviderBindingOnly,
+            "a managed connector can be bound to a sandbox, never read",
+        );
+    }
+    unavailable().with_source(said)
+}
+
+fn unavailable() -> ApiError {
+    ApiError::new(ErrorCode::BrokerUnavailable, "the egress broker does not answer; nothing was sent and nothing attached")
+        .with_hint("it is started with the server; the server's log and data_dir/log/egress.log say why it does not run")
+}

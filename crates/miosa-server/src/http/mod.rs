@@ -1,0 +1,8 @@
+//! Transport rules every route shares: request ids, JSON, pages, envelopes, idempotency, hosts.
+
+pub mod entry;
+pub mod idempotency;
+pub mod json;
+pub mod page;
+pub mod request_id;
+pub mod sse;

@@ -1,0 +1,1 @@
+//! OCI images as template bases.

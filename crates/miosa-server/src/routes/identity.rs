@@ -1,0 +1,54 @@
+//! Who calls: tenant, balance, keys.
+
+use axum::extract::State;
+use axum::response::Response;
+use miosa_api::Data;
+use miosa_api::error::ErrorBody;
+use miosa_api::identity::Tenant;
+use serde_json::json;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::auth::Caller;
+use crate::http::json;
+use crate::store::tenants;
+use crate::{ApiError, App};
+
+pub(super) fn routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .routes(routes!(current_tenant))
+        .routes(routes!(billing_overview))
+        .routes(routes!(whoami))
+}
+
+pub(super) fn open_routes() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+}
+
+/// The tenant of the key.
+#[utoipa::path(get, path = "/platform/tenants/current", tag = "identity",
+    responses((status = 200, body = Data<Tenant>), (status = 401, body = ErrorBody)))]
+async fn current_tenant(State(app): State<App>, caller: Caller) -> Result<Response, ApiError> {
+    Ok(json::data(tenant(&app, &caller).await?))
+}
+
+/// Nothing is billed here; clients read a balance all the same.
+#[utoipa::path(get, path = "/billing/overview", tag = "identity", responses((status = 200, body = Object)))]
+async fn billing_overview(_: Caller) -> Response {
+    json::data(json!({ "available_balance_cents": 0, "plan": "self-hosted" }))
+}
+
+/// The tenant and the key.
+#[utoipa::path(get, path = "/whoami", tag = "identity", responses((status = 200, body = Object)))]
+async fn whoami(State(app): State<App>, caller: Caller) -> Result<Response, ApiError> {
+    let tenant = tenant(&app, &caller).await?;
+    Ok(json::data(
+        json!({ "tenant": tenant, "key_id": caller.key_id, "api_key_prefix": caller.key_prefix }),
+    ))
+}
+
+async fn tenant(app: &App, caller: &Caller) -> Result<Tenant, ApiError> {
+    tenants::get(&app.pool, &caller.tenant_id)
+        .await?
+        .ok_or_else(|| ApiError::not_found("tenant", &caller.tenant_id))
+}

@@ -1,0 +1,109 @@
+//! The API: one file per noun, one line per noun here.
+
+mod connect;
+mod egress;
+mod identity;
+mod previews;
+mod runs;
+mod sandbox_connectors;
+mod templates;
+
+use axum::extract::Request;
+use axum::middleware::{Next, from_fn_with_state};
+use axum::response::{IntoResponse, Response};
+use axum::{Json, Router};
+use http::{Method, StatusCode, Uri};
+use miosa_api::error::ErrorCode;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use crate::http::entry;
+use crate::http::idempotency;
+use crate::{ApiError, App, auth};
+
+#[derive(OpenApi)]
+#[openapi(info(
+    title = "miosa",
+    description = "Sandboxes for AI agents that never hold a credential."
+))]
+struct Doc;
+
+/// Routes that need a key.
+fn keyed() -> OpenApiRouter<App> {
+    OpenApiRouter::new()
+        .merge(identity::routes())
+        .merge(connect::routes())
+        .merge(sandbox_connectors::routes())
+        .merge(runs::routes())
+        .merge(egress::routes())
+        .merge(templates::routes())
+        .merge(previews::routes())
+}
+
+/// Routes that need none.
+fn open() -> OpenApiRouter<App> {
+    OpenApiRouter::new().merge(identity::open_routes())
+}
+
+fn documented(keyed: OpenApiRouter<App>) -> OpenApiRouter<App> {
+    OpenApiRouter::with_openapi(Doc::openapi()).nest(entry::API, keyed.merge(open()))
+}
+
+/// The API's description.
+#[must_use]
+pub fn openapi() -> utoipa::openapi::OpenApi {
+    documented(keyed()).into_openapi()
+}
+
+/// The whole server as one router.
+pub(crate) fn router(app: App) -> Router {
+    let keyed = keyed()
+        .route_layer(from_fn_with_state(app.clone(), idempotency::once))
+        .route_layer(from_fn_with_state(app.clone(), auth::require_key));
+    let (api, document) = documented(keyed).split_for_parts();
+    let api = api
+        .route(
+            "/api/v1/openapi.json",
+            axum::routing::get(async move || Json(document)),
+        )
+        .route(
+            "/health",
+            axum::routing::get(async || {
+                Json(serde_json::json!({ "ok": true, "version": env!("CARGO_PKG_VERSION") }))
+            }),
+        )
+        .fallback(no_route)
+        .layer(axum::middleware::from_fn(canonical_errors))
+        .layer(axum::extract::DefaultBodyLimit::disable())
+        .with_state(app.clone());
+    entry::router(app, api)
+}
+
+async fn no_route(method: Method, uri: Uri) -> ApiError {
+    ApiError::new(
+        ErrorCode::NotFound,
+        format!("there is no route {method} {}", uri.path()),
+    )
+}
+
+/// 405 comes from the router without a body.
+async fn canonical_errors(request: Request, next: Next) -> Response {
+    let method = request.method().clone();
+    let response = next.run(request).await;
+    if response.status() == StatusCode::METHOD_NOT_ALLOWED
+        && response.headers().get(http::header::CONTENT_TYPE).is_none()
+    {
+        let mut canonical = ApiError::new(
+            ErrorCode::MethodNotAllowed,
+            format!("this route does not take {method}"),
+        )
+        .into_response();
+        if let Some(allow) = response.headers().get(http::header::ALLOW) {
+            canonical
+                .headers_mut()
+                .insert(http::header::ALLOW, allow.clone());
+        }
+        return canonical;
+    }
+    response
+}

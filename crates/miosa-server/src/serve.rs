@@ -1,0 +1,140 @@
+//! Start, serve, end.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use miosa_runtime::{Runtime, RuntimeConfig};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::app::Inner;
+use crate::broker::{self, Broker};
+use crate::events::Events;
+use crate::isolation::Absent;
+use crate::{App, Config, Dependencies, audit, builder, routes, runs, store};
+
+/// How long requests under way may take to end with the server.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
+
+/// Why the server did not start, or ended.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A folder could not be made.
+    #[error("a folder of the server could not be made")]
+    Folder(#[source] std::io::Error),
+    /// The database.
+    #[error("the database could not be opened or brought up to date")]
+    Database(#[from] sqlx::Error),
+    /// The address.
+    #[error("the server cannot listen on {address}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The cause.
+        #[source]
+        source: std::io::Error,
+    },
+    /// Serving.
+    #[error("the server ended")]
+    Serve(#[source] std::io::Error),
+}
+
+/// Runs the control plane until `shutdown`. `ready` gets the bound address once requests are taken.
+///
+/// Sandboxes and the broker go on running after it; the next start finds them again.
+pub async fn run(
+    config: Config,
+    deps: Dependencies,
+    ready: oneshot::Sender<SocketAddr>,
+    shutdown: CancellationToken,
+) -> Result<(), ServeError> {
+    for folder in [&config.data_dir, &config.run_dir] {
+        fs_err::create_dir_all(folder).map_err(ServeError::Folder)?;
+    }
+    let listen = config.listen;
+    let listener = TcpListener::bind(listen)
+        .await
+        .map_err(|source| ServeError::Listen {
+            address: listen,
+            source,
+        })?;
+    let address = listener.local_addr().map_err(ServeError::Serve)?;
+    let app = open(config, deps, address, shutdown.clone()).await?;
+    start(&app).await;
+    // Nobody has to wait for the address.
+    let _ = ready.send(address);
+    tracing::info!(%address, "serving");
+    let service = routes::router(app.clone()).into_make_service_with_connect_info::<SocketAddr>();
+    let served = axum::serve(listener, service)
+        .with_graceful_shutdown(shutdown.clone().cancelled_owned())
+        .into_future();
+    let cut_off = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(SHUTDOWN_PATIENCE).await;
+    };
+    let ended = tokio::select! {
+        ended = served => ended.map_err(ServeError::Serve),
+        () = cut_off => {
+            tracing::warn!("requests still under way were cut off");
+            Ok(())
+        }
+    };
+    shutdown.cancel();
+    app.tasks.close();
+    let _ = tokio::time::timeout(SHUTDOWN_PATIENCE, app.tasks.wait()).await;
+    app.pool.close().await;
+    ended
+}
+
+async fn open(
+    config: Config,
+    deps: Dependencies,
+    address: SocketAddr,
+    shutdown: CancellationToken,
+) -> Result<App, ServeError> {
+    let pool = store::open(&config.database_url()).await?;
+    store::idempotency::release_unfinished(&pool).await?;
+    let events = Events::open(&pool).await?;
+    let public_url = config
+        .public_url
+        .clone()
+        .unwrap_or_else(|| format!("http://{address}"));
+    Ok(App::new(Inner {
+        runtime: isolation(&config, &deps),
+        broker: Broker::new(&config.run_dir),
+        config,
+        deps,
+        pool,
+        events,
+        drivers: Default::default(),
+        activity: Default::default(),
+        limiter: Default::default(),
+        shutdown,
+        tasks: TaskTracker::new(),
+        public_url: OnceLock::from(public_url.trim_end_matches('/').to_owned()),
+    }))
+}
+
+/// The one place that knows which runtime there is.
+fn isolation(config: &Config, deps: &Dependencies) -> Arc<dyn Runtime> {
+    Arc::new(Absent {
+        config: RuntimeConfig {
+            program: deps.program.clone(),
+            guest_binary: deps.guest_binary.clone(),
+            run_dir: config.run_dir.clone(),
+            data_dir: config.data_dir.clone(),
+        },
+        what: "its runtime".to_owned(),
+        hint: "use a build that has one".to_owned(),
+    })
+}
+
+async fn start(app: &App) {
+    app.tasks.spawn(broker::supervise(app.clone()));
+    app.tasks.spawn(audit::follow(app.clone()));
+    builder::start(app).await;
+    runs::resume(app).await;
+}
