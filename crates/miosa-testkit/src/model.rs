@@ -141,6 +141,7 @@ pub async fn start(
     let router = Router::new()
         .route("/", get(|| async { "a scripted model" }))
         .route("/v1/models", get(models))
+        .route("/v1/models/echo", get(echo))
         .route("/v1/messages", post(messages::answer))
         .route(
             "/v1/messages/count_tokens",
@@ -158,6 +159,13 @@ async fn models(State(model): State<Scripted>, request: Request) -> Response {
         return refuse();
     }
     axum::Json(json!({"data": [{"id": "scripted", "type": "model", "object": "model"}], "has_more": false})).into_response()
+}
+
+/// Sends the credential back in a header and in the body, as careless providers do.
+async fn echo(State(model): State<Scripted>, request: Request) -> Response {
+    model.log.push(&request);
+    let given = request.headers().get("x-api-key").and_then(|value| value.to_str().ok()).unwrap_or_default();
+    ([("x-debug-key", given.to_owned())], format!("your key is {given}")).into_response()
 }
 
 fn refuse() -> Response {
