@@ -7,6 +7,7 @@ use std::sync::{Arc, OnceLock};
 
 use miosa_api::id::SandboxId;
 use miosa_runtime::Runtime;
+use miosa_vault::SealingKey;
 use sqlx::AnyPool;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -15,6 +16,7 @@ use crate::activity::Activity;
 use crate::auth::RateLimiter;
 use crate::broker::Broker;
 use crate::config::Config;
+use crate::connectors::Catalog;
 use crate::events::Events;
 use crate::guest::Guest;
 use crate::lifecycle::Drivers;
@@ -44,6 +46,10 @@ pub struct Inner {
     pub pool: AnyPool,
     /// What isolates.
     pub runtime: Arc<dyn Runtime>,
+    /// Where credentials belong.
+    pub catalog: Catalog,
+    /// Locks secrets away for the broker.
+    pub sealing_key: SealingKey,
     /// The egress broker.
     pub broker: Broker,
     /// Events of sandboxes.

@@ -11,6 +11,7 @@ pub mod agents;
 mod app;
 pub mod audit;
 pub mod auth;
+pub mod bindings;
 pub mod broker;
 pub mod builder;
 pub mod clock;

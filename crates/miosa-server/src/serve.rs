@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use miosa_runtime::{Runtime, RuntimeConfig};
+use miosa_vault::{KeyFileError, SealingKey};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
@@ -12,6 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::app::Inner;
 use crate::broker::{self, Broker};
+use crate::connectors::{Catalog, CatalogError};
 use crate::events::Events;
 use crate::isolation::Absent;
 use crate::{App, Config, Dependencies, audit, builder, routes, runs, store};
@@ -28,6 +30,12 @@ pub enum ServeError {
     /// The database.
     #[error("the database could not be opened or brought up to date")]
     Database(#[from] sqlx::Error),
+    /// A connector definition.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// The public half of the vault's key.
+    #[error("the sealing key could not be read")]
+    SealingKey(#[from] KeyFileError),
     /// The address.
     #[error("the server cannot listen on {address}")]
     Listen {
@@ -104,6 +112,8 @@ async fn open(
         .unwrap_or_else(|| format!("http://{address}"));
     Ok(App::new(Inner {
         runtime: isolation(&config, &deps),
+        catalog: Catalog::load(config.connectors_dir.as_deref())?,
+        sealing_key: SealingKey::read(&config.sealing_key)?,
         broker: Broker::new(&config.run_dir),
         config,
         deps,

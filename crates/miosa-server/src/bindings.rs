@@ -1,4 +1,4 @@
-//! Connectors and their bindings.
+//! Connectors attached to sandboxes.
 
 use std::collections::BTreeMap;
 

@@ -1,0 +1,225 @@
+//! One definition: the file's shape, and [`parse`], the only way to make one.
+
+use std::collections::BTreeMap;
+
+use miosa_api::broker::{Endpoint, Place};
+use serde::Deserialize;
+
+use super::validate;
+
+/// Where a kind of credential belongs, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Definition {
+    /// First half of a uid.
+    pub provider: String,
+    /// Whole uid, for a managed one.
+    pub uid: Option<String>,
+    /// For people.
+    pub display_name: String,
+    /// The operator's credential: bound by tenants, read by nobody.
+    pub managed: bool,
+    /// Variable it is attached to when none is named.
+    pub default_env_name: String,
+    /// Where the value may go.
+    pub endpoints: Vec<Endpoint>,
+    /// How it is carried. The first is the one the probe uses.
+    pub places: Vec<Place>,
+    /// Beginning of its placeholders; empty for the ordinary one.
+    pub placeholder_prefix: String,
+    /// MCP server agents are given.
+    pub mcp: Option<McpServer>,
+    /// Request that shows the credential works.
+    pub probe: Option<Probe>,
+    /// Where to read about it.
+    pub docs: Option<String>,
+}
+
+/// An MCP server (streamable HTTP) that takes the credential in a header.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct McpServer {
+    /// Name agents see in tool names.
+    pub name: String,
+    /// Its address.
+    pub url: String,
+    /// Header that carries the credential, lower case.
+    pub header: String,
+    /// Text before the credential.
+    #[serde(default)]
+    pub prefix: String,
+}
+
+/// A harmless request that succeeds only with a good credential.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Probe {
+    /// Method.
+    pub method: String,
+    /// Whole address, at one of the endpoints.
+    pub url: String,
+    /// Headers besides the credential's.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Body, if any.
+    #[serde(default)]
+    pub body: Option<String>,
+    /// Statuses that mean it works.
+    pub expect: Vec<u16>,
+}
+
+/// What is wrong with a definition, in a sentence for its author.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum DefinitionError {
+    /// Not TOML, a field missing, or one that does not exist.
+    #[error("{0}")]
+    Shape(String),
+    /// A value that is not allowed.
+    #[error("`{field}` {why}")]
+    Value {
+        /// The field.
+        field: String,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+impl DefinitionError {
+    pub(super) fn value(field: impl Into<String>, why: impl Into<String>) -> Self {
+        Self::Value {
+            field: field.into(),
+            why: why.into(),
+        }
+    }
+}
+
+impl Definition {
+    /// What it is found by: its uid when managed, else its provider.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        self.uid.as_deref().unwrap_or(&self.provider)
+    }
+
+    /// The endpoints in words: `POST,GET https://api.refero.design/mcp`.
+    #[must_use]
+    pub fn endpoint_texts(&self) -> Vec<String> {
+        self.endpoints.iter().map(endpoint_text).collect()
+    }
+}
+
+fn endpoint_text(endpoint: &Endpoint) -> String {
+    let methods = endpoint.methods.join(",");
+    let Endpoint {
+        host, port, path, ..
+    } = endpoint;
+    if *port == 443 {
+        format!("{methods} https://{host}{path}")
+    } else {
+        format!("{methods} https://{host}:{port}{path}")
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    provider: String,
+    uid: Option<String>,
+    display_name: String,
+    #[serde(default)]
+    managed: bool,
+    env: String,
+    endpoints: Vec<EndpointEntry>,
+    places: Vec<PlaceEntry>,
+    #[serde(default)]
+    placeholder: Shape,
+    mcp: Option<McpServer>,
+    probe: Option<Probe>,
+    docs: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct EndpointEntry {
+    host: String,
+    #[serde(default = "https_port")]
+    port: u16,
+    methods: Vec<String>,
+    path: String,
+}
+
+const fn https_port() -> u16 {
+    443
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PlaceEntry {
+    kind: PlaceKind,
+    name: Option<String>,
+    prefix: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum PlaceKind {
+    Header,
+    Basic,
+    Query,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Shape {
+    #[serde(default)]
+    prefix: String,
+}
+
+/// Reads and checks one definition.
+pub fn parse(text: &str) -> Result<Definition, DefinitionError> {
+    let file: File =
+        toml::from_str(text).map_err(|e| DefinitionError::Shape(e.message().to_owned()))?;
+    let endpoints = file.endpoints.into_iter().map(|e| Endpoint {
+        host: e.host,
+        port: e.port,
+        methods: e.methods,
+        path: e.path,
+    });
+    let places: Result<Vec<_>, _> = file.places.into_iter().map(place).collect();
+    let definition = Definition {
+        provider: file.provider,
+        uid: file.uid,
+        display_name: file.display_name,
+        managed: file.managed,
+        default_env_name: file.env,
+        endpoints: endpoints.collect(),
+        places: places?,
+        placeholder_prefix: file.placeholder.prefix,
+        mcp: file.mcp,
+        probe: file.probe,
+        docs: file.docs,
+    };
+    validate::check(&definition)?;
+    Ok(definition)
+}
+
+fn place(entry: PlaceEntry) -> Result<Place, DefinitionError> {
+    match (entry.kind, entry.name, entry.prefix) {
+        (PlaceKind::Header, Some(name), prefix) => Ok(Place::Header {
+            name,
+            prefix: prefix.unwrap_or_default(),
+        }),
+        (PlaceKind::Basic, None, None) => Ok(Place::Basic),
+        (PlaceKind::Query, Some(name), None) => Ok(Place::Query { name }),
+        (PlaceKind::Basic, ..) => Err(DefinitionError::value(
+            "places",
+            "of kind `basic` take neither `name` nor `prefix`",
+        )),
+        (PlaceKind::Query, _, Some(_)) => Err(DefinitionError::value(
+            "places",
+            "of kind `query` take no `prefix`",
+        )),
+        (PlaceKind::Header | PlaceKind::Query, None, _) => Err(DefinitionError::value(
+            "places",
+            "of kind `header` and `query` need a `name`",
+        )),
+    }
+}
