@@ -27,3 +27,9 @@ pub fn build_miosa() -> Result<PathBuf> {
     run(&["build", "--package", "miosa"])?;
     Ok(target_folder().join("debug/miosa"))
 }
+
+/// The same, optimised.
+pub fn build_miosa_release() -> Result<PathBuf> {
+    run(&["build", "--release", "--package", "miosa"])?;
+    Ok(target_folder().join("release/miosa"))
+}

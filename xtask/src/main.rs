@@ -1,5 +1,6 @@
 //! The project's own commands, reached through `./x`.
 
+mod bench;
 mod cargo;
 mod demo;
 mod test;
@@ -25,6 +26,8 @@ enum Task {
         #[arg(long)]
         json: bool,
     },
+    /// Figures beside crun, bubblewrap, Docker and nginx.
+    Bench,
     /// Format, lints, and all tests with real parts.
     Test,
 }
@@ -32,6 +35,7 @@ enum Task {
 fn main() -> Result<()> {
     match Arguments::parse().task {
         Task::Demo { json } => demo::run(json),
+        Task::Bench => bench::run(),
         Task::Test => test::run(),
     }
 }

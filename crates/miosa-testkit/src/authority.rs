@@ -38,14 +38,27 @@ impl Authority {
         &self.pem
     }
 
-    /// TLS settings of a server for these names; `h2` offered when asked for.
-    pub fn server(&self, names: &[&str], http2: bool) -> Result<Arc<ServerConfig>> {
+    /// A certificate for these names and its key, as PEM.
+    pub fn leaf(&self, names: &[&str]) -> Result<(String, String)> {
+        let (certificate, key) = self.sign(names)?;
+        Ok((certificate.pem(), key.serialize_pem()))
+    }
+
+    fn sign(&self, names: &[&str]) -> Result<(rcgen::Certificate, KeyPair)> {
         let key = KeyPair::generate().context("no key for a local server")?;
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let params = CertificateParams::new(names).context("no certificate for these names")?;
-        let leaf = params
-            .signed_by(&key, &self.issuer)
-            .context("the leaf was not signed")?;
+        Ok((
+            params
+                .signed_by(&key, &self.issuer)
+                .context("the leaf was not signed")?,
+            key,
+        ))
+    }
+
+    /// TLS settings of a server for these names; `h2` offered when asked for.
+    pub fn server(&self, names: &[&str], http2: bool) -> Result<Arc<ServerConfig>> {
+        let (leaf, key) = self.sign(names)?;
         let chain = vec![CertificateDer::from(leaf.der().to_vec())];
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());

@@ -164,8 +164,16 @@ async fn models(State(model): State<Scripted>, request: Request) -> Response {
 /// Sends the credential back in a header and in the body, as careless providers do.
 async fn echo(State(model): State<Scripted>, request: Request) -> Response {
     model.log.push(&request);
-    let given = request.headers().get("x-api-key").and_then(|value| value.to_str().ok()).unwrap_or_default();
-    ([("x-debug-key", given.to_owned())], format!("your key is {given}")).into_response()
+    let given = request
+        .headers()
+        .get("x-api-key")
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    (
+        [("x-debug-key", given.to_owned())],
+        format!("your key is {given}"),
+    )
+        .into_response()
 }
 
 fn refuse() -> Response {
