@@ -68,15 +68,18 @@ pub struct EgressConfig {
     /// Where audit events are appended; `data_dir/audit/egress.jsonl` when absent.
     #[serde(default)]
     pub audit_file: Option<PathBuf>,
-    /// Addresses of names the broker shall not resolve.
+    /// Addresses of names (`host` or `host:port`) the broker shall not resolve.
     #[serde(default)]
-    pub static_hosts: BTreeMap<String, IpAddr>,
-    /// PEM file with more authorities for upstream certificates.
+    pub static_hosts: BTreeMap<String, SocketAddr>,
+    /// PEM files with more authorities for upstream certificates.
     #[serde(default)]
-    pub extra_upstream_ca: Option<PathBuf>,
+    pub extra_upstream_ca: Vec<PathBuf>,
     /// Private address ranges that sandboxes may reach all the same.
     #[serde(default)]
     pub allowed_ranges: Vec<ipnet::IpNet>,
+    /// User the broker becomes once its sockets and its key are open.
+    #[serde(default)]
+    pub drop_to_uid: Option<u32>,
 }
 
 /// Why a configuration cannot be used.
@@ -125,7 +128,7 @@ impl Config {
 }
 
 const fn default_listen() -> SocketAddr {
-    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7070)
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 7420)
 }
 
 fn default_preview_domain() -> String {
