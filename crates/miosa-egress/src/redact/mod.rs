@@ -1,1 +1,136 @@
 //! Takes credentials out of what a provider answers.
+//!
+//! A provider may send the credential back: in an echo, an error page, a debug header. The redactor
+//! replaces it, in the forms it is commonly written in, by the placeholder in the same form. It works on
+//! a stream: it holds back only what could be the beginning of a form, so that events flow; and the
+//! result does not depend on how the stream was cut.
+//!
+//! What it cannot see: a part of the value, a hash of it, a form of its own, a value that is
+//! interrupted by other text. The copies of the value inside the search automaton are not wiped; the
+//! process is not dumpable.
+
+mod forms;
+mod search;
+
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use http::header::CONTENT_ENCODING;
+use http::{HeaderMap, HeaderValue};
+use miosa_api::broker::RefusalCode;
+use miosa_vault::SecretValue;
+
+use crate::refusal::Refusal;
+use search::Search;
+
+/// Replaces one credential in one stream.
+pub struct Redactor {
+    search: Arc<Search>,
+    /// The end of what came, which could be the beginning of a form.
+    held: BytesMut,
+    has_redacted: bool,
+}
+
+impl Redactor {
+    /// Looks for `secret`, puts `placeholder` in its place.
+    #[must_use]
+    pub fn new(secret: &SecretValue, placeholder: &str) -> Self {
+        let forms = forms::of(secret.expose(), placeholder);
+        Self::with(Arc::new(Search::new(forms)))
+    }
+
+    /// One for another stream of the same answer.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        Self::with(Arc::clone(&self.search))
+    }
+
+    fn with(search: Arc<Search>) -> Self {
+        Self {
+            search,
+            held: BytesMut::new(),
+            has_redacted: false,
+        }
+    }
+
+    /// Takes the next piece; gives what may be passed on.
+    #[must_use]
+    pub fn push(&mut self, piece: &Bytes) -> Bytes {
+        if self.held.is_empty() {
+            let (searched, passed) = self.search.next(piece, false);
+            if !searched.is_found && passed == piece.len() {
+                return piece.clone();
+            }
+            self.has_redacted |= searched.is_found;
+            self.held.extend_from_slice(&piece[passed..]);
+            return searched
+                .text
+                .map_or_else(|| piece.slice(..passed), Bytes::from);
+        }
+        self.held.extend_from_slice(piece);
+        self.release(false)
+    }
+
+    /// Gives what was held back, at the end of the stream.
+    #[must_use]
+    pub fn finish(&mut self) -> Bytes {
+        self.release(true)
+    }
+
+    fn release(&mut self, is_last: bool) -> Bytes {
+        let (searched, passed) = self.search.next(&self.held, is_last);
+        self.has_redacted |= searched.is_found;
+        let raw = self.held.split_to(passed).freeze();
+        searched.text.map_or(raw, Bytes::from)
+    }
+
+    /// Whether nothing is held back.
+    #[must_use]
+    pub fn is_clear(&self) -> bool {
+        self.held.is_empty()
+    }
+
+    /// Whether the credential was found so far.
+    #[must_use]
+    pub const fn has_redacted(&self) -> bool {
+        self.has_redacted
+    }
+
+    /// Takes the credential out of headers.
+    pub fn redact_headers(&mut self, headers: &mut HeaderMap) {
+        for value in headers.values_mut() {
+            let (searched, _) = self.search.next(value.as_bytes(), true);
+            if let Some(text) = searched.text {
+                self.has_redacted = true;
+                *value = HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static(""));
+            }
+        }
+    }
+
+    /// Takes the credential out of trailers.
+    pub fn redact_trailers(&mut self, trailers: &mut HeaderMap) {
+        self.redact_headers(trailers);
+    }
+
+    /// Whether an answer with these headers can be searched.
+    ///
+    /// # Errors
+    /// When it is compressed although no compression was asked for.
+    pub fn check_inspectable(headers: &HeaderMap) -> Result<(), Refusal> {
+        let is_identity = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
+        if headers.get_all(CONTENT_ENCODING).iter().all(is_identity) {
+            return Ok(());
+        }
+        let message =
+            "The provider answered in an encoding that cannot be searched for the credential.";
+        let hint = "Nothing in the sandbox can change this; tell its owner.";
+        Err(Refusal::new(
+            RefusalCode::ResponseNotInspectable,
+            message,
+            hint,
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests;

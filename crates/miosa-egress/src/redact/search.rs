@@ -1,0 +1,128 @@
+//! The search itself: all forms at once, and what at the end could still become one.
+
+use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind, packed};
+use zeroize::Zeroizing;
+
+use super::forms::Form;
+
+/// All forms of one credential, ready to be looked for.
+pub(super) struct Search {
+    forms: Vec<Form>,
+    engine: Engine,
+}
+
+/// A vectorised search where the machine has one: it is built in microseconds, which counts as there
+/// is one for every request.
+enum Engine {
+    Packed(packed::Searcher),
+    Automaton(AhoCorasick),
+}
+
+/// What a look at a piece gave.
+pub(super) struct Searched {
+    /// The text to pass on, when it differs from what came.
+    pub text: Option<Vec<u8>>,
+    /// Whether a form was found.
+    pub is_found: bool,
+}
+
+impl Search {
+    pub fn new(forms: Vec<Form>) -> Self {
+        let patterns = || forms.iter().map(|form| form.text.as_slice());
+        let mut config = packed::Config::new();
+        config.match_kind(packed::MatchKind::LeftmostLongest);
+        let engine = match config.builder().extend(patterns()).build() {
+            Some(searcher) => Engine::Packed(searcher),
+            None => Engine::Automaton(
+                AhoCorasick::builder()
+                    .match_kind(MatchKind::LeftmostLongest)
+                    .kind(Some(AhoCorasickKind::NoncontiguousNFA))
+                    .build(patterns())
+                    .expect("some tens of forms are far below the automaton's limit"),
+            ),
+        };
+        Self { forms, engine }
+    }
+
+    /// Looks through `text`; gives what to pass on and how much of `text` that accounts for. The rest is
+    /// the beginning of a form, unless this is the last piece.
+    ///
+    /// INVARIANT: a match counts only when nothing that began before or with it can still become a longer
+    /// one, so that the result does not depend on where pieces end.
+    pub fn next(&self, text: &[u8], is_last: bool) -> (Searched, usize) {
+        let mut out: Option<Vec<u8>> = None;
+        let mut done = 0;
+        let mut open = self.open_from(text, 0, is_last);
+        while let Some((form, start, end)) = self.find(text, done) {
+            if start >= open {
+                break;
+            }
+            let out = out.get_or_insert_with(|| Vec::with_capacity(text.len()));
+            out.extend_from_slice(&text[done..start]);
+            out.extend_from_slice(&self.forms[form].replacement);
+            done = end;
+            if open < end {
+                open = self.open_from(text, end, is_last);
+            }
+        }
+        let is_found = out.is_some();
+        if let Some(out) = &mut out {
+            out.extend_from_slice(&text[done..open]);
+        }
+        (
+            Searched {
+                text: out,
+                is_found,
+            },
+            open,
+        )
+    }
+
+    fn find(&self, text: &[u8], from: usize) -> Option<(usize, usize, usize)> {
+        match &self.engine {
+            Engine::Packed(searcher) => {
+                let found = searcher.find_in(text, (from..text.len()).into())?;
+                Some((found.pattern().as_usize(), found.start(), found.end()))
+            }
+            Engine::Automaton(automaton) => {
+                let found = automaton.find(aho_corasick::Input::new(text).range(from..))?;
+                Some((found.pattern().as_usize(), found.start(), found.end()))
+            }
+        }
+    }
+
+    /// The first place from `from` on where the rest of the text is the beginning of a form.
+    fn open_from(&self, text: &[u8], from: usize, is_last: bool) -> usize {
+        if is_last {
+            return text.len();
+        }
+        let opens = self
+            .forms
+            .iter()
+            .map(|form| open_of(&form.text, text, from));
+        opens.min().unwrap_or(text.len())
+    }
+}
+
+fn open_of(form: &[u8], text: &[u8], from: usize) -> usize {
+    let mut at = from.max((text.len() + 1).saturating_sub(form.len()));
+    while let Some(offset) = text
+        .get(at..)
+        .and_then(|rest| memchr::memchr(form[0], rest))
+    {
+        at += offset;
+        if form.starts_with(&text[at..]) {
+            return at;
+        }
+        at += 1;
+    }
+    text.len()
+}
+
+impl Drop for Search {
+    fn drop(&mut self) {
+        for form in &mut self.forms {
+            drop(Zeroizing::new(std::mem::take(&mut form.text)));
+        }
+    }
+}
