@@ -1,1 +1,200 @@
-//! Finds placeholders in the head of a request.
+//! Finds placeholders in the head of a request, as they are and in the disguises that cost little:
+//! percent-encoded (once or twice), in Basic credentials, in base64, in other letter cases.
+//!
+//! Every occurrence is reported: one that is not exactly where its binding wants it stops the request.
+//! The body is never looked at.
+
+use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use http::HeaderName;
+use http::request::Parts;
+use miosa_api::broker::{PLACEHOLDER_HEX, PLACEHOLDER_PREFIX};
+use subtle::ConstantTimeEq;
+
+use crate::policy::CompiledPolicy;
+
+/// Where a placeholder was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Location {
+    Header(HeaderName),
+    Query,
+    Path,
+}
+
+/// One occurrence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub location: Location,
+    /// Which binding of the policy it is of; `None` for one this sandbox does not have.
+    pub binding: Option<usize>,
+}
+
+/// What the marker looks like in base64 at each of the three alignments.
+static MARKER_IN_BASE64: LazyLock<[String; 3]> = LazyLock::new(|| {
+    [0, 1, 2].map(|alignment| {
+        let padded = [vec![0; alignment], PLACEHOLDER_PREFIX.as_bytes().to_vec()].concat();
+        let encoded = STANDARD_NO_PAD.encode(&padded);
+        let (start, end) = ((alignment * 8).div_ceil(6), padded.len() * 8 / 6);
+        encoded[start..end].to_owned()
+    })
+});
+
+/// All placeholders in the head of a request.
+pub(crate) fn scan(policy: &CompiledPolicy, parts: &Parts) -> Vec<Found> {
+    let mut found = Vec::new();
+    let mut report = |location: &Location, bindings: Vec<Option<usize>>| {
+        let as_found = |binding| Found {
+            location: location.clone(),
+            binding,
+        };
+        found.extend(bindings.into_iter().map(as_found));
+    };
+    for (name, value) in &parts.headers {
+        report(
+            &Location::Header(name.clone()),
+            scan_text(policy, value.as_bytes()),
+        );
+    }
+    report(
+        &Location::Path,
+        scan_text(policy, parts.uri.path().as_bytes()),
+    );
+    let query = parts.uri.query().unwrap_or_default();
+    report(&Location::Query, scan_text(policy, query.as_bytes()));
+    found
+}
+
+/// Whether a text holds anything like a placeholder.
+pub(crate) fn is_in(text: &[u8]) -> bool {
+    views(text)
+        .iter()
+        .any(|view| find_marker(view, 0).is_some())
+        || has_base64_marker(text)
+}
+
+/// A path as it may be audited: one that holds a placeholder is left out altogether.
+#[must_use]
+pub fn mask(text: &str) -> Cow<'_, str> {
+    Cow::Borrowed(if is_in(text.as_bytes()) { "…" } else { text })
+}
+
+/// The bindings of all placeholders in a text, in the reading that shows the most.
+fn scan_text(policy: &CompiledPolicy, text: &[u8]) -> Vec<Option<usize>> {
+    let views = views(text);
+    let readings = views.iter().map(|view| scan_view(policy, view));
+    let most = readings.max_by_key(Vec::len).unwrap_or_default();
+    let is_disguised = most.is_empty() && has_base64_marker(text);
+    if is_disguised { vec![None] } else { most }
+}
+
+fn scan_view(policy: &CompiledPolicy, view: &[u8]) -> Vec<Option<usize>> {
+    let mut found = Vec::new();
+    let mut from = 0;
+    while let Some(at) = find_marker(view, from) {
+        from = at + PLACEHOLDER_PREFIX.len();
+        found.push(
+            view.get(from..from + PLACEHOLDER_HEX)
+                .and_then(|digits| owner(policy, digits)),
+        );
+    }
+    found
+}
+
+/// Whose these digits are. Looks at every binding, and at every digit, however early it is known.
+fn owner(policy: &CompiledPolicy, digits: &[u8]) -> Option<usize> {
+    let digits = digits.to_ascii_lowercase();
+    let mut owner = None;
+    for (index, binding) in policy.bindings().enumerate() {
+        let placeholder = binding.placeholder.as_bytes();
+        let known = &placeholder[placeholder.len().saturating_sub(PLACEHOLDER_HEX)..];
+        if bool::from(known.ct_eq(&digits)) {
+            owner = Some(index);
+        }
+    }
+    owner
+}
+
+fn find_marker(text: &[u8], from: usize) -> Option<usize> {
+    let marker = PLACEHOLDER_PREFIX.as_bytes();
+    let mut windows = text.get(from..)?.windows(marker.len());
+    let is_marker =
+        |window: &[u8]| (window[0] | 0x20) == marker[0] && window.eq_ignore_ascii_case(marker);
+    Some(from + windows.position(is_marker)?)
+}
+
+fn has_base64_marker(text: &[u8]) -> bool {
+    let is_in = |marker: &String| {
+        text.windows(marker.len())
+            .any(|window| window == marker.as_bytes())
+    };
+    text.len() > PLACEHOLDER_PREFIX.len() && MARKER_IN_BASE64.iter().any(is_in)
+}
+
+/// The readings of a text: as it is, percent-decoded, twice so, and what its Basic credentials are.
+fn views(text: &[u8]) -> Vec<Cow<'_, [u8]>> {
+    let mut views = vec![Cow::Borrowed(text)];
+    for _ in 0..2 {
+        let last = &views[views.len() - 1];
+        if !last.contains(&b'%') {
+            break;
+        }
+        let decoded = percent_encoding::percent_decode(last).collect::<Vec<u8>>();
+        views.push(Cow::Owned(decoded));
+    }
+    views.extend(basic_credentials(text).map(Cow::Owned));
+    views
+}
+
+/// What is inside `Basic …`.
+pub(crate) fn basic_credentials(value: &[u8]) -> Option<Vec<u8>> {
+    let (scheme, encoded) = value.split_at_checked(6)?;
+    let is_basic = scheme.eq_ignore_ascii_case(b"basic ");
+    is_basic
+        .then(|| STANDARD.decode(encoded.trim_ascii()).ok())
+        .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_marker_is_seen_in_its_disguises() {
+        let token = "miosa-tok-0123";
+        let twice = "%256diosa-tok-0123";
+        for text in [
+            token,
+            "MIOSA-TOK-0",
+            "Bearer miosa-tok-x",
+            "%6Diosa%2dtok-0123",
+            twice,
+        ] {
+            assert!(is_in(text.as_bytes()), "{text}");
+        }
+        for user in ["", "x:", "ab:", "abc:"] {
+            let encoded = STANDARD.encode(format!("{user}{token}"));
+            assert!(is_in(encoded.as_bytes()), "{encoded}");
+            assert!(is_in(format!("Basic {encoded}").as_bytes()));
+        }
+        for text in [
+            "",
+            "miosa",
+            "miosa-to",
+            "miosa_tok_",
+            "Bearer sk-123",
+            "Basic ???",
+            "%zz%",
+        ] {
+            assert!(!is_in(text.as_bytes()), "{text}");
+        }
+    }
+
+    #[test]
+    fn row_140_a_placeholder_in_a_path_is_not_audited() {
+        assert_eq!(mask("/bot-miosa-tok-0123/send"), "…");
+        assert_eq!(mask("/v1/messages"), "/v1/messages");
+    }
+}

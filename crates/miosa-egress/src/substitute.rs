@@ -1,1 +1,189 @@
-//! Puts the credential in: the only place that opens secrets.
+//! Puts the credential in: the only place that opens secrets, and the only one that makes a
+//! [`Substituted`], which is the only thing that can be sent.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use http::{HeaderName, HeaderValue};
+use miosa_api::broker::{BindingPolicy, Place, RefusalCode, Sealed};
+use miosa_vault::{OpenError, SecretValue};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use zeroize::Zeroizing;
+
+use crate::placeholder::basic_credentials;
+use crate::policy::{Authorized, Destination};
+use crate::redact::Redactor;
+use crate::refusal::Refusal;
+
+mod headers;
+
+pub use headers::clean_response_headers;
+
+/// A request as it goes out, with the credential in it if it has one. Has no `Debug`.
+pub struct Substituted {
+    destination: Destination,
+    parts: Parts,
+    credential: Option<Credential>,
+}
+
+struct Credential {
+    binding: BindingPolicy,
+    redactor: Redactor,
+}
+
+/// Why the value could not be put in. Says nothing of the value.
+struct NotCarried;
+
+impl Authorized {
+    /// Opens the secret if one is to be put in, and puts it there. A request without one is left as
+    /// it is, byte for byte.
+    ///
+    /// # Errors
+    /// When the secret does not open, or its place cannot carry it.
+    pub fn substitute(
+        self,
+        open: &dyn Fn(&Sealed) -> Result<Arc<SecretValue>, OpenError>,
+    ) -> Result<Substituted, Refusal> {
+        let (received, credential) = self.into_inner();
+        let (destination, mut parts) = received.into_inner();
+        let Some((binding, place)) = credential else {
+            return Ok(Substituted {
+                destination,
+                parts,
+                credential: None,
+            });
+        };
+        let unavailable = || secret_unavailable(&binding);
+        let secret = open(&binding.sealed).map_err(|_| unavailable())?;
+        let carrier =
+            put_in(&mut parts, &place, &binding.placeholder, &secret).map_err(|_| unavailable())?;
+        headers::prepare_request(&mut parts, &destination, carrier.as_ref());
+        let redactor = Redactor::new(&secret, &binding.placeholder);
+        let credential = Some(Credential { binding, redactor });
+        Ok(Substituted {
+            destination,
+            parts,
+            credential,
+        })
+    }
+}
+
+impl Substituted {
+    /// Where it goes.
+    #[must_use]
+    pub const fn destination(&self) -> &Destination {
+        &self.destination
+    }
+
+    /// The binding whose value is in it.
+    #[must_use]
+    pub fn binding(&self) -> Option<&BindingPolicy> {
+        self.credential
+            .as_ref()
+            .map(|credential| &credential.binding)
+    }
+
+    /// What takes the value out of the answer. Each call gives one for one body or set of headers.
+    #[must_use]
+    pub fn redactor(&self) -> Option<Redactor> {
+        self.credential
+            .as_ref()
+            .map(|credential| credential.redactor.another())
+    }
+
+    /// The head to send.
+    #[must_use]
+    pub fn into_parts(self) -> Parts {
+        self.parts
+    }
+
+    #[cfg(test)]
+    pub(crate) const fn parts(&self) -> &Parts {
+        &self.parts
+    }
+}
+
+/// Puts the value in place of the placeholder; gives the header that now carries it.
+fn put_in(
+    parts: &mut Parts,
+    place: &Place,
+    placeholder: &str,
+    secret: &SecretValue,
+) -> Result<Option<HeaderName>, NotCarried> {
+    match place {
+        Place::Header { name, prefix } => {
+            let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| NotCarried)?;
+            let text = Zeroizing::new(format!("{prefix}{}", secret.expose()));
+            parts.headers.insert(&name, sensitive(&text)?);
+            Ok(Some(name))
+        }
+        Place::Basic => {
+            let value = parts.headers.get(AUTHORIZATION).ok_or(NotCarried)?;
+            let text = basic(value.as_bytes(), placeholder, secret)?;
+            parts.headers.insert(AUTHORIZATION, sensitive(&text)?);
+            Ok(Some(AUTHORIZATION))
+        }
+        Place::Query { name } => put_in_query(parts, name, secret).map(|()| None),
+    }
+}
+
+fn sensitive(text: &str) -> Result<HeaderValue, NotCarried> {
+    let mut value = HeaderValue::from_str(text).map_err(|_| NotCarried)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn basic(
+    value: &[u8],
+    placeholder: &str,
+    secret: &SecretValue,
+) -> Result<Zeroizing<String>, NotCarried> {
+    let credentials = basic_credentials(value).ok_or(NotCarried)?;
+    let (user, password) = crate::policy::split_basic(&credentials).ok_or(NotCarried)?;
+    let token = placeholder.as_bytes();
+    let plain = if password == token {
+        Zeroizing::new([user, b":", secret.expose().as_bytes()].concat())
+    } else if user == token && !secret.expose().contains(':') {
+        Zeroizing::new([secret.expose().as_bytes(), b":", password].concat())
+    } else {
+        return Err(NotCarried);
+    };
+    let encoded = Zeroizing::new(STANDARD.encode(plain.as_slice()));
+    Ok(Zeroizing::new(format!("Basic {}", encoded.as_str())))
+}
+
+/// Replaces the value of one parameter; all else in the target stays byte for byte.
+fn put_in_query(parts: &mut Parts, name: &str, secret: &SecretValue) -> Result<(), NotCarried> {
+    let encoded =
+        Zeroizing::new(utf8_percent_encode(secret.expose(), NON_ALPHANUMERIC).to_string());
+    let query = parts.uri.query().ok_or(NotCarried)?;
+    let replaced = query.split('&').map(|pair| {
+        let key = pair.split_once('=').map_or(pair, |(key, _)| key);
+        if crate::policy::decoded(key) == name {
+            format!("{key}={}", encoded.as_str())
+        } else {
+            pair.to_owned()
+        }
+    });
+    let replaced = Zeroizing::new(replaced.collect::<Vec<_>>().join("&"));
+    let target = Zeroizing::new(format!("{}?{}", parts.uri.path(), replaced.as_str()));
+    let mut uri = parts.uri.clone().into_parts();
+    uri.path_and_query = Some(target.parse().map_err(|_| NotCarried)?);
+    parts.uri = http::Uri::from_parts(uri).map_err(|_| NotCarried)?;
+    Ok(())
+}
+
+fn secret_unavailable(binding: &BindingPolicy) -> Refusal {
+    let message = format!(
+        "The secret of {} could not be opened or carried.",
+        binding.connector
+    );
+    let hint = "Tell the sandbox's owner; storing the connector's secret again may help.";
+    Refusal::new(RefusalCode::SecretUnavailable, message, hint)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,229 @@
+//! Bindings, compiled: one credential and the only places it may go.
+
+use http::HeaderName;
+use http::header::AUTHORIZATION;
+use miosa_api::broker::{BindingPolicy, Place};
+
+use super::PolicyError;
+use super::host::{Destination, Host};
+use super::path::PathPattern;
+
+/// One binding, ready to be asked.
+#[derive(Debug)]
+pub(crate) struct Binding {
+    pub policy: BindingPolicy,
+    pub endpoints: Vec<Endpoint>,
+    /// Where each of `policy.places` is carried, in the same order.
+    pub carriers: Vec<Carrier>,
+}
+
+/// One endpoint.
+#[derive(Debug)]
+pub(crate) struct Endpoint {
+    host: Host,
+    port: u16,
+    pub methods: Vec<String>,
+    path: PathPattern,
+    path_text: String,
+}
+
+/// The part of a request that carries a credential, whatever stands around it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Carrier {
+    Header(HeaderName),
+    Query(String),
+}
+
+/// How far a request is from what a binding lists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Reach {
+    OtherHost,
+    OtherPath,
+    OtherMethod,
+    Bound,
+}
+
+impl Binding {
+    pub fn compile(policy: &BindingPolicy) -> Result<Self, PolicyError> {
+        let id = || policy.binding_id.clone();
+        if !miosa_vault::placeholder::is_well_formed(&policy.placeholder) {
+            return Err(PolicyError::Placeholder { binding: id() });
+        }
+        if policy.endpoints.is_empty() || policy.places.is_empty() {
+            return Err(PolicyError::Nowhere { binding: id() });
+        }
+        let endpoints: Option<Vec<_>> = policy.endpoints.iter().map(Endpoint::compile).collect();
+        let carriers: Option<Vec<_>> = policy.places.iter().map(Carrier::compile).collect();
+        Ok(Self {
+            endpoints: endpoints.ok_or_else(|| PolicyError::Endpoint { binding: id() })?,
+            carriers: carriers.ok_or_else(|| PolicyError::Place { binding: id() })?,
+            policy: policy.clone(),
+        })
+    }
+
+    /// How near a request comes to one of the endpoints.
+    pub fn reach(&self, to: &Destination, method: &str, path: &str) -> Reach {
+        let reaches = self
+            .endpoints
+            .iter()
+            .map(|endpoint| endpoint.reach(to, method, path));
+        reaches.max().unwrap_or(Reach::OtherHost)
+    }
+
+    /// Whether an endpoint is on this host, whatever the port.
+    pub fn is_on_host(&self, host: &Host) -> bool {
+        self.endpoints.iter().any(|endpoint| endpoint.host == *host)
+    }
+
+    /// Whether an endpoint is on this host and port, over TLS.
+    pub fn is_at(&self, to: &Destination) -> bool {
+        self.endpoints.iter().any(|endpoint| endpoint.is_at(to))
+    }
+
+    /// Whether some request could be meant for both.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let same_carrier = self
+            .carriers
+            .iter()
+            .any(|carrier| other.carriers.contains(carrier));
+        let overlap = |one: &Endpoint| other.endpoints.iter().any(|another| one.overlaps(another));
+        same_carrier && self.endpoints.iter().any(overlap)
+    }
+
+    /// The endpoints, for people.
+    pub fn describe_endpoints(&self) -> Vec<String> {
+        self.endpoints.iter().map(Endpoint::describe).collect()
+    }
+
+    /// The places, for people.
+    pub fn describe_places(&self) -> Vec<String> {
+        let env = &self.policy.env_name;
+        let describe = |place: &Place| match place {
+            Place::Header { name, prefix } => format!("header {name}: {prefix}${env}"),
+            Place::Basic => format!("header authorization: Basic with ${env} as password"),
+            Place::Query { name } => format!("query parameter {name}=${env}"),
+        };
+        self.policy.places.iter().map(describe).collect()
+    }
+}
+
+impl Endpoint {
+    fn compile(endpoint: &miosa_api::broker::Endpoint) -> Option<Self> {
+        let host = Host::parse(&endpoint.host)?;
+        let canonical = host.name() == Some(endpoint.host.as_str());
+        let methods_are_fine = endpoint
+            .methods
+            .iter()
+            .all(|method| is_bindable_method(method));
+        let fine =
+            canonical && endpoint.port != 0 && !endpoint.methods.is_empty() && methods_are_fine;
+        fine.then_some(())?;
+        Some(Self {
+            host,
+            port: endpoint.port,
+            methods: endpoint.methods.clone(),
+            path: PathPattern::parse(&endpoint.path)?,
+            path_text: endpoint.path.clone(),
+        })
+    }
+
+    fn is_at(&self, to: &Destination) -> bool {
+        to.tls && self.host == to.host && self.port == to.port
+    }
+
+    fn reach(&self, to: &Destination, method: &str, path: &str) -> Reach {
+        if !self.is_at(to) {
+            Reach::OtherHost
+        } else if !self.path.matches(path) {
+            Reach::OtherPath
+        } else if !self.methods.iter().any(|listed| listed == method) {
+            Reach::OtherMethod
+        } else {
+            Reach::Bound
+        }
+    }
+
+    fn overlaps(&self, other: &Self) -> bool {
+        self.host == other.host
+            && self.port == other.port
+            && self.path.overlaps(&other.path)
+            && self
+                .methods
+                .iter()
+                .any(|method| other.methods.contains(method))
+    }
+
+    fn describe(&self) -> String {
+        let port = if self.port == 443 {
+            String::new()
+        } else {
+            format!(":{}", self.port)
+        };
+        format!(
+            "{} https://{}{port}{}",
+            self.methods.join(","),
+            self.host,
+            self.path_text
+        )
+    }
+}
+
+impl Carrier {
+    fn compile(place: &Place) -> Option<Self> {
+        match place {
+            Place::Header { name, prefix } => {
+                let header = HeaderName::from_lowercase(name.as_bytes()).ok()?;
+                let prefix_is_fine = prefix
+                    .bytes()
+                    .all(|byte| byte == b' ' || byte.is_ascii_graphic())
+                    && !prefix.starts_with(' ');
+                (is_bindable_header(&header) && prefix_is_fine).then_some(Self::Header(header))
+            }
+            Place::Basic => Some(Self::Header(AUTHORIZATION)),
+            Place::Query { name } => {
+                let fine = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
+                fine.then(|| Self::Query(name.clone()))
+            }
+        }
+    }
+}
+
+/// Row 54: headers that frame or route a message, or that a client fills by itself, carry no credential.
+fn is_bindable_header(name: &HeaderName) -> bool {
+    const FORBIDDEN: &[&str] = &[
+        "accept-encoding",
+        "alt-svc",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "cookie",
+        "date",
+        "expect",
+        "forwarded",
+        "host",
+        "http2-settings",
+        "keep-alive",
+        "range",
+        "set-cookie",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "via",
+    ];
+    const FORBIDDEN_PREFIXES: &[&str] = &["proxy-", "sec-", "x-forwarded-", ":"];
+    let name = name.as_str();
+    !FORBIDDEN.contains(&name)
+        && !FORBIDDEN_PREFIXES
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+}
+
+fn is_bindable_method(method: &str) -> bool {
+    let is_upper = !method.is_empty()
+        && method
+            .bytes()
+            .all(|byte| byte.is_ascii_uppercase() || byte == b'-');
+    is_upper && !matches!(method, "CONNECT" | "TRACE" | "TRACK")
+}
