@@ -3,12 +3,18 @@
 //!
 //! A request passes stages that are types; none can be skipped: `request::Received` (shape and
 //! identity) → `policy::Authorized` (decision) → `substitute::Substituted` (the secret is in it) →
-//! sent → `redact::Redactor` (the secret is out again). The modules named here are pure: no I/O, no
-//! clock.
+//! sent → `redact::Redactor` (the secret is out again). These modules are pure: no I/O, no clock.
 
+mod config;
+mod error;
+mod harden;
 pub mod placeholder;
 pub mod policy;
 pub mod redact;
 pub mod refusal;
 pub mod request;
+mod socket;
 pub mod substitute;
+
+pub use config::Config;
+pub use error::EgressError;
