@@ -7,6 +7,7 @@
 
 mod ca;
 mod config;
+mod dns;
 mod error;
 mod harden;
 pub mod placeholder;
