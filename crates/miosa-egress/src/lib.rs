@@ -5,6 +5,7 @@
 //! identity) → `policy::Authorized` (decision) → `substitute::Substituted` (the secret is in it) →
 //! sent → `redact::Redactor` (the secret is out again). These modules are pure: no I/O, no clock.
 
+mod audit;
 mod ca;
 mod config;
 mod dns;

@@ -1,0 +1,187 @@
+//! One event while it happens.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use miosa_api::audit::AuditEvent;
+use miosa_api::broker::RefusalCode;
+use time::OffsetDateTime;
+use time::format_description::BorrowedFormatItem;
+use time::macros::format_description;
+
+use super::AuditLog;
+
+/// Bytes of a path that are kept.
+const PATH_BYTES_MAX: usize = 512;
+const TIME: &[BorrowedFormatItem<'static>] =
+    format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
+
+/// What became of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// It passed.
+    Allow,
+    /// It was refused by a rule.
+    Reject,
+    /// It failed on its way.
+    Error,
+}
+
+/// How it went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transport {
+    /// TLS, opened here.
+    Intercept,
+    /// TLS, passed on.
+    Tunnel,
+    /// HTTP without TLS.
+    Http,
+    /// Nothing but a connection.
+    Connect,
+}
+
+/// An event in the making; written when dropped.
+pub struct Record {
+    log: AuditLog,
+    event: AuditEvent,
+    action: Option<Action>,
+    started: Instant,
+    sent: Arc<AtomicU64>,
+    received: Arc<AtomicU64>,
+}
+
+impl Record {
+    /// Begins the record of something `sandbox_id` does.
+    pub fn begin(log: &AuditLog, sandbox_id: &str, transport: Transport) -> Self {
+        let event = AuditEvent {
+            id: uuid::Uuid::now_v7().to_string(),
+            effect: "deny".to_owned(),
+            transport: transport.as_str().to_owned(),
+            resource_id: sandbox_id.to_owned(),
+            resource_type: "sandbox".to_owned(),
+            ..AuditEvent::default()
+        };
+        Self {
+            log: log.clone(),
+            event,
+            action: None,
+            started: Instant::now(),
+            sent: Arc::default(),
+            received: Arc::default(),
+        }
+    }
+
+    /// Which policy decides.
+    pub fn set_policy(&mut self, tenant_id: &str, generation: u64) {
+        tenant_id.clone_into(&mut self.event.tenant_id);
+        self.event.policy_generation = generation;
+    }
+
+    /// Where it goes.
+    pub fn set_destination(&mut self, host: &str, port: u16) {
+        host.clone_into(&mut self.event.host);
+        self.event.port = port;
+    }
+
+    /// What is asked. A query is never kept.
+    pub fn set_request(&mut self, method: &str, path: &str) {
+        self.event.method = Some(truncate(method, 32).to_owned());
+        self.event.path = Some(truncate(path, PATH_BYTES_MAX).to_owned());
+    }
+
+    /// The credential that was put in.
+    pub fn set_credential(&mut self, connector: &str, binding_id: &str) {
+        self.event.connector = Some(connector.to_owned());
+        self.event.binding_id = Some(binding_id.to_owned());
+        self.event.swapped = true;
+    }
+
+    /// The decision was to let it pass.
+    pub fn allow(&mut self) {
+        "allow".clone_into(&mut self.event.effect);
+    }
+
+    /// The provider sent the credential back, and it was taken out.
+    pub fn set_redacted(&mut self) {
+        self.event.redacted = true;
+    }
+
+    /// It was refused, or failed, with `code`.
+    pub fn refuse(&mut self, code: RefusalCode) {
+        self.event.code = Some(code.as_str().to_owned());
+        self.event.status_code = code.status();
+        self.action = Some(if code.status() >= 500 {
+            Action::Error
+        } else {
+            Action::Reject
+        });
+    }
+
+    /// The status answered to the sandbox.
+    pub fn set_status(&mut self, status: u16) {
+        self.event.status_code = status;
+    }
+
+    /// It came to its end.
+    pub fn finish(&mut self, action: Action) {
+        self.action.get_or_insert(action);
+    }
+
+    /// Counts bytes from the sandbox.
+    pub fn sent(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.sent)
+    }
+
+    /// Counts bytes to the sandbox.
+    pub fn received(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.received)
+    }
+
+    /// Writes what is known so far and waits until the system has it. Says whether it has.
+    pub async fn write_now(&self) -> bool {
+        let line = self.line(self.action.or(Some(Action::Allow)));
+        self.log.append_now(line).await
+    }
+
+    fn line(&self, action: Option<Action>) -> Vec<u8> {
+        let mut event = self.event.clone();
+        event.action = action.map_or("client_cancel", Action::as_str).to_owned();
+        event.inserted_at = OffsetDateTime::now_utc().format(TIME).unwrap_or_default();
+        event.duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        event.bytes_out = self.sent.load(Ordering::Relaxed);
+        event.bytes_in = self.received.load(Ordering::Relaxed);
+        serde_json::to_vec(&event).expect("strings and numbers are JSON")
+    }
+}
+
+impl Drop for Record {
+    fn drop(&mut self) {
+        self.log.append(self.line(self.action));
+    }
+}
+
+impl Action {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::Reject => "reject",
+            Self::Error => "error",
+        }
+    }
+}
+
+impl Transport {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Intercept => "intercept",
+            Self::Tunnel => "tunnel",
+            Self::Http => "http",
+            Self::Connect => "connect",
+        }
+    }
+}
+
+fn truncate(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
+}
