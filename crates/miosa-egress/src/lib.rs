@@ -10,6 +10,7 @@ mod ca;
 mod config;
 mod dns;
 mod error;
+mod first_bytes;
 mod harden;
 pub mod placeholder;
 pub mod policy;
