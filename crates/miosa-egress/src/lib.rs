@@ -11,6 +11,7 @@ mod config;
 mod dns;
 mod error;
 mod first_bytes;
+mod forward;
 mod harden;
 pub mod placeholder;
 pub mod policy;
