@@ -20,6 +20,7 @@ pub mod refusal;
 pub mod request;
 mod socket;
 pub mod substitute;
+mod upstream;
 
 pub use config::Config;
 pub use error::EgressError;
