@@ -21,8 +21,17 @@
 //! | `GET /v1/ports/{port}/connect` (Upgrade: `miosa-raw`) | 101, then bytes to and from `127.0.0.1:port` (`[::1]` if that refuses) |
 //! | `POST /v1/shutdown` | SIGTERM to all, SIGKILL after [`Shutdown::grace_ms`], then exit |
 //!
+//! A detached command that could not be started is a [`Process`] with pid 0 that has ended with 126
+//! or 127 and has a message in its output.
+//!
+//! `…/output` begins with the first whole frame kept at or after `offset`; the answer's header
+//! [`OFFSET_HEADER`] says where that is. The exit frame follows the last byte and is not counted in
+//! offsets. With `follow=true` the answer goes on until the exit frame. One that ends without it,
+//! followed or not, may be asked for again from the offset reached (a follower too slow for the
+//! ring is cut off so).
+//!
 //! Errors are [`crate::error::ErrorBody`] with codes `INVALID_PATH`, `FILE_NOT_FOUND`, `DISK_FULL`,
-//! `BAD_REQUEST`, `NOT_FOUND`, `PREVIEW_NOT_LISTENING`, `INTERNAL`.
+//! `BAD_REQUEST`, `TOO_LARGE`, `NOT_FOUND`, `PREVIEW_NOT_LISTENING`, `INTERNAL`.
 
 use std::collections::BTreeMap;
 
@@ -32,6 +41,8 @@ use serde::{Deserialize, Serialize};
 pub const LISTEN_FD: i32 = 3;
 /// Value of the `Upgrade` header for a raw relay to a port.
 pub const RAW_UPGRADE: &str = "miosa-raw";
+/// Header of `…/output`: the absolute offset of the answer's first byte.
+pub const OFFSET_HEADER: &str = "miosa-offset";
 /// Where the host mounts the agent's own binary, read-only.
 pub const GUEST_PATH: &str = "/.miosa/guest";
 /// Where the host mounts the merged trust bundle, read-only (also over the system's own).
@@ -71,12 +82,13 @@ pub struct Health {
 pub struct ExecStart {
     /// Program and arguments; wins over `shell`.
     pub argv: Vec<String>,
-    /// Text for a login shell: `bash -lc` where bash exists, else `sh -lc`.
+    /// Text for a shell: `bash -c` where bash exists, else `sh -c`; of any length and lines. Not a
+    /// login shell: Debian's `/etc/profile` would overwrite the `PATH` of `env`.
     pub shell: Option<String>,
     /// Absolute working directory.
     pub cwd: Option<String>,
     /// The whole environment (the host sends the sandbox's variables with every command).
-    /// `PATH`, `HOME`, `USER` get defaults when absent.
+    /// `PATH`, `HOME`, `USER`, `LANG` (and `TERM`, with a tty) get defaults when absent.
     pub env: BTreeMap<String, String>,
     /// User name or numeric id; root when absent.
     pub user: Option<String>,
@@ -131,7 +143,7 @@ pub struct Exit {
 pub struct Process {
     /// Id within the sandbox: `p` and a number.
     pub id: String,
-    /// Process id.
+    /// Process id; 0 when it could not be started.
     pub pid: i32,
     /// Its name.
     pub name: Option<String>,
