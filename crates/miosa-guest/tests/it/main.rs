@@ -1,0 +1,5 @@
+//! The real agent, spoken to over its socket as the host does.
+
+mod agent;
+mod exec;
+mod init;
