@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use crate::process::Processes;
 use crate::reaper::Reaper;
 
 /// The state of the agent.
@@ -15,6 +16,8 @@ pub struct Agent {
     pub workdir: PathBuf,
     /// Who starts and reaps commands.
     pub reaper: Arc<Reaper>,
+    /// The detached commands.
+    pub processes: Processes,
     /// Asks the main task to end everything after this grace.
     pub shutdown: mpsc::Sender<Duration>,
 }
@@ -25,6 +28,7 @@ impl Agent {
         Self {
             workdir,
             reaper,
+            processes: Processes::default(),
             shutdown,
         }
     }

@@ -13,13 +13,14 @@
 //! * nothing is buffered without a bound: a slow reader stops the command.
 //!
 //! Reading order: [`command`] (what to start), [`running`] (until it ends), then [`exec`]
-//! (attached).
+//! (attached) and [`process`] (detached).
 
 mod agent;
 mod command;
 mod exec;
 mod failure;
 mod frames;
+mod process;
 mod reaper;
 mod router;
 mod running;

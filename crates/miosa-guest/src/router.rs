@@ -15,8 +15,8 @@ use miosa_api::limits::JSON_BODY_BYTES_MAX;
 use serde::de::DeserializeOwned;
 
 use crate::agent::Agent;
-use crate::exec;
 use crate::failure::Failure;
+use crate::{exec, process};
 
 /// The whole protocol.
 pub fn routes(agent: Arc<Agent>) -> Router {
@@ -24,6 +24,7 @@ pub fn routes(agent: Arc<Agent>) -> Router {
         .route("/v1/health", get(health))
         .route("/v1/exec", get(exec::attach))
         .route("/v1/shutdown", post(shutdown))
+        .merge(process::routes())
         .fallback(unknown)
         .layer(DefaultBodyLimit::max(JSON_BODY_BYTES_MAX))
         .with_state(agent)

@@ -3,3 +3,4 @@
 mod agent;
 mod exec;
 mod init;
+mod processes;
