@@ -13,12 +13,13 @@
 //! * nothing is buffered without a bound: a slow reader stops the command.
 //!
 //! Reading order: [`command`] (what to start), [`running`] (until it ends), then [`exec`]
-//! (attached) and [`process`] (detached).
+//! (attached) and [`process`] (detached); [`files`] stands alone.
 
 mod agent;
 mod command;
 mod exec;
 mod failure;
+mod files;
 mod frames;
 mod process;
 mod reaper;

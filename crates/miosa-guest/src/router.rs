@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 use crate::agent::Agent;
 use crate::failure::Failure;
-use crate::{exec, process};
+use crate::{exec, files, process};
 
 /// The whole protocol.
 pub fn routes(agent: Arc<Agent>) -> Router {
@@ -25,6 +25,7 @@ pub fn routes(agent: Arc<Agent>) -> Router {
         .route("/v1/exec", get(exec::attach))
         .route("/v1/shutdown", post(shutdown))
         .merge(process::routes())
+        .merge(files::routes())
         .fallback(unknown)
         .layer(DefaultBodyLimit::max(JSON_BODY_BYTES_MAX))
         .with_state(agent)

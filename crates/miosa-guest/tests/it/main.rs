@@ -2,5 +2,6 @@
 
 mod agent;
 mod exec;
+mod files;
 mod init;
 mod processes;
