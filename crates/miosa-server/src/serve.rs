@@ -16,7 +16,7 @@ use crate::broker::{self, Broker};
 use crate::connectors::{Catalog, CatalogError};
 use crate::events::Events;
 use crate::isolation::Absent;
-use crate::{App, Config, Dependencies, audit, builder, routes, runs, store};
+use crate::{App, Config, Dependencies, audit, bindings, builder, routes, runs, store};
 
 /// How long requests under way may take to end with the server.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
@@ -143,6 +143,9 @@ fn isolation(config: &Config, deps: &Dependencies) -> Arc<dyn Runtime> {
 }
 
 async fn start(app: &App) {
+    if let Err(error) = bindings::recover(app).await {
+        tracing::error!(%error, "half-made bindings could not be removed");
+    }
     app.tasks.spawn(broker::supervise(app.clone()));
     app.tasks.spawn(audit::follow(app.clone()));
     builder::start(app).await;

@@ -5,6 +5,7 @@
 
 pub mod definitions;
 pub mod overlap;
+pub mod stored;
 mod validate;
 
 use std::collections::BTreeMap;
