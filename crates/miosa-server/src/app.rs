@@ -15,6 +15,7 @@ use tokio_util::task::TaskTracker;
 use crate::activity::Activity;
 use crate::auth::RateLimiter;
 use crate::broker::Broker;
+use crate::builder::Builds;
 use crate::config::Config;
 use crate::connectors::Catalog;
 use crate::events::Events;
@@ -56,6 +57,8 @@ pub struct Inner {
     pub events: Events,
     /// One task per sandbox.
     pub drivers: Drivers,
+    /// Builds of templates under way.
+    pub builds: Builds,
     /// Last use of each sandbox.
     pub activity: Activity,
     /// Requests a minute and key.

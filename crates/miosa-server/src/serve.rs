@@ -120,6 +120,7 @@ async fn open(
         pool,
         events,
         drivers: Default::default(),
+        builds: Default::default(),
         activity: Default::default(),
         limiter: Default::default(),
         shutdown,

@@ -1,24 +1,19 @@
 //! Previews: a sandbox's port under a host name.
 
+pub mod host;
+
 use axum::extract::Request;
 use axum::response::{IntoResponse, Response};
 use miosa_api::error::ErrorCode;
 
+pub use host::Target;
+
 use crate::{ApiError, App};
 
-/// Which sandbox's port a host name stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    /// Port inside.
-    pub port: u16,
-    /// The sandbox's slug.
-    pub slug: String,
-}
-
-/// Reads `<port>-<slug>.sandbox.<preview_domain>`; `None` for every other host.
+/// Reads `[<port>-]<slug>.sandbox.<preview_domain>`; `None` for every other host.
 #[must_use]
-pub fn target_of(_app: &App, _host: &str) -> Option<Target> {
-    None
+pub fn target_of(app: &App, host: &str) -> Option<Target> {
+    host::parse(host, &app.config.preview_domain)
 }
 
 /// Relays a request to the sandbox's port.

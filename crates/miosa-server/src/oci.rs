@@ -1,1 +1,0 @@
-//! OCI images as template bases.
