@@ -5,12 +5,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use miosa_api::audit::AuditEvent;
-use miosa_api::broker::RefusalCode;
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use super::AuditLog;
+use crate::refusal::Refusal;
 
 /// Bytes of a path that are kept.
 const PATH_BYTES_MAX: usize = 512;
@@ -107,11 +107,12 @@ impl Record {
         self.event.redacted = true;
     }
 
-    /// It was refused, or failed, with `code`.
-    pub fn refuse(&mut self, code: RefusalCode) {
-        self.event.code = Some(code.as_str().to_owned());
-        self.event.status_code = code.status();
-        self.action = Some(if code.status() >= 500 {
+    /// It was refused, or failed, with `refusal`.
+    pub fn refuse(&mut self, refusal: &Refusal) {
+        let status = refusal.status().as_u16();
+        self.event.code = Some(refusal.code.as_str().to_owned());
+        self.event.status_code = status;
+        self.action = Some(if status >= 500 {
             Action::Error
         } else {
             Action::Reject

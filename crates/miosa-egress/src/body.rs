@@ -1,0 +1,281 @@
+//! Bodies, passed on frame by frame: no more of them is held than one frame and what the search for a
+//! credential needs.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+
+use crate::audit::{Action, Record};
+use crate::redact::Redactor;
+
+/// What a sandbox sends, counted. Trailers end here: no credential belongs in one.
+pub struct RequestBody {
+    inner: Option<Incoming>,
+    sent: Arc<AtomicU64>,
+}
+
+impl RequestBody {
+    /// Passes `inner` on and counts into `sent`.
+    pub const fn new(inner: Incoming, sent: Arc<AtomicU64>) -> Self {
+        Self {
+            inner: Some(inner),
+            sent,
+        }
+    }
+
+    /// No body.
+    pub fn empty() -> Self {
+        Self {
+            inner: None,
+            sent: Arc::default(),
+        }
+    }
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = self.get_mut();
+        let Some(inner) = &mut this.inner else {
+            return Poll::Ready(None);
+        };
+        let frame = ready!(Pin::new(inner).poll_frame(cx));
+        let Some(Ok(frame)) = frame else {
+            return Poll::Ready(frame);
+        };
+        let Ok(data) = frame.into_data() else {
+            return Poll::Ready(None);
+        };
+        this.sent.fetch_add(data.len() as u64, Ordering::Relaxed);
+        Poll::Ready(Some(Ok(Frame::data(data))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.as_ref().is_none_or(Body::is_end_stream)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner
+            .as_ref()
+            .map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
+    }
+}
+
+/// What a sandbox is answered. Holds the request's audit record until its end.
+pub struct AnswerBody {
+    source: Source,
+    record: Option<Record>,
+    received: Arc<AtomicU64>,
+}
+
+enum Source {
+    Text(Option<Bytes>),
+    Provider {
+        body: Incoming,
+        redaction: Option<Redaction>,
+    },
+}
+
+/// Takes the credential out of a body.
+struct Redaction {
+    redactor: Redactor,
+    ready: VecDeque<Frame<Bytes>>,
+    is_over: bool,
+}
+
+impl AnswerBody {
+    /// A text of our own; the record ends with it.
+    pub fn text(text: Bytes, record: Record) -> Self {
+        let received = record.received();
+        received.store(text.len() as u64, Ordering::Relaxed);
+        Self {
+            source: Source::Text(Some(text)),
+            record: Some(record),
+            received,
+        }
+    }
+
+    /// Nothing, of a request whose record goes on elsewhere.
+    pub fn empty() -> Self {
+        Self {
+            source: Source::Text(None),
+            record: None,
+            received: Arc::default(),
+        }
+    }
+
+    /// A provider's body, searched by `redactor` if there is one.
+    pub fn provider(body: Incoming, redactor: Option<Redactor>, record: Record) -> Self {
+        let redaction = redactor.map(|redactor| Redaction {
+            redactor,
+            ready: VecDeque::new(),
+            is_over: false,
+        });
+        let received = record.received();
+        Self {
+            source: Source::Provider { body, redaction },
+            record: Some(record),
+            received,
+        }
+    }
+
+    fn end(&mut self, action: Action) {
+        if let Some(mut record) = self.record.take() {
+            record.finish(action);
+        }
+    }
+}
+
+impl Redaction {
+    /// Takes in a frame of the provider; what may go out is in `ready`.
+    fn take(&mut self, frame: Frame<Bytes>) {
+        match frame.into_data() {
+            Ok(data) => {
+                let clean = self.redactor.push(&data);
+                self.queue(clean);
+            }
+            Err(frame) => {
+                self.flush();
+                if let Ok(mut trailers) = frame.into_trailers() {
+                    self.redactor.redact_headers(&mut trailers);
+                    self.ready.push_back(Frame::trailers(trailers));
+                }
+            }
+        }
+    }
+
+    fn flush(&mut self) {
+        if !self.is_over {
+            self.is_over = true;
+            let rest = self.redactor.finish();
+            self.queue(rest);
+        }
+    }
+
+    fn queue(&mut self, clean: impl Into<Bytes>) {
+        let clean = clean.into();
+        if !clean.is_empty() {
+            self.ready.push_back(Frame::data(clean));
+        }
+    }
+}
+
+impl Source {
+    fn poll_next(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let (body, redaction) = match self {
+            Self::Text(text) => return Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
+            Self::Provider {
+                body,
+                redaction: None,
+            } => return Pin::new(body).poll_frame(cx),
+            Self::Provider {
+                body,
+                redaction: Some(redaction),
+            } => (body, redaction),
+        };
+        loop {
+            if let Some(frame) = redaction.ready.pop_front() {
+                return Poll::Ready(Some(Ok(frame)));
+            }
+            if redaction.is_over {
+                return Poll::Ready(None);
+            }
+            match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+                Some(Ok(frame)) => redaction.take(frame),
+                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
+                None => redaction.flush(),
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        match self {
+            Self::Text(text) => text.is_none(),
+            Self::Provider {
+                body,
+                redaction: None,
+            } => body.is_end_stream(),
+            Self::Provider {
+                body,
+                redaction: Some(redaction),
+            } => {
+                redaction.ready.is_empty()
+                    && (redaction.is_over
+                        || (body.is_end_stream() && redaction.redactor.is_clear()))
+            }
+        }
+    }
+}
+
+impl Body for AnswerBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = self.get_mut();
+        let frame = ready!(this.source.poll_next(cx));
+        if let (
+            Some(record),
+            Source::Provider {
+                redaction: Some(redaction),
+                ..
+            },
+        ) = (&mut this.record, &this.source)
+            && redaction.redactor.has_redacted()
+        {
+            record.set_redacted();
+        }
+        match &frame {
+            Some(Ok(frame)) => {
+                let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
+                if matches!(this.source, Source::Provider { .. }) {
+                    this.received.fetch_add(bytes, Ordering::Relaxed);
+                }
+            }
+            Some(Err(_)) => this.end(Action::Error),
+            None => this.end(Action::Allow),
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.source.is_over()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, Bytes::len) as u64),
+            Source::Provider {
+                body,
+                redaction: None,
+            } => body.size_hint(),
+            Source::Provider { .. } => SizeHint::default(),
+        }
+    }
+}
+
+impl Drop for AnswerBody {
+    fn drop(&mut self) {
+        // The server need not ask once more when it knows that nothing follows.
+        if self.source.is_over() {
+            self.end(Action::Allow);
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! From a name to a connection.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hickory_resolver::TokioResolver;
+use ipnet::IpNet;
+use miosa_api::limits::UPSTREAM_CONNECT_TIMEOUT;
+use rustix::net::sockopt;
+use rustls_pki_types::ServerName;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+
+use super::address::is_allowed;
+use super::{Client, Connector, DialError, client, tls};
+use crate::config::Config;
+use crate::error::EgressError;
+use crate::policy::Host;
+
+/// How long one of several addresses is tried.
+const ADDRESS_TIMEOUT: Duration = Duration::from_secs(5);
+/// Silence after which a connection is probed.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+
+/// A TLS connection to a provider.
+pub type TlsWire = tokio_rustls::client::TlsStream<TcpStream>;
+
+/// How to reach providers.
+pub struct Upstream {
+    static_hosts: BTreeMap<String, SocketAddr>,
+    allowed_ranges: Vec<IpNet>,
+    resolver: Option<TokioResolver>,
+    any_http: TlsConnector,
+    http1: TlsConnector,
+}
+
+impl Upstream {
+    /// Reads the host's resolver configuration and certificate store.
+    pub fn new(config: &Config) -> Result<Self, EgressError> {
+        let tls = tls::client_config(config)?;
+        let with_alpn = |protocols: &[&[u8]]| {
+            let mut config = tls.clone();
+            config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
+            TlsConnector::from(Arc::new(config))
+        };
+        Ok(Self {
+            static_hosts: config.static_hosts.clone(),
+            allowed_ranges: config.allowed_ranges.clone(),
+            resolver: resolver(),
+            any_http: with_alpn(&[b"h2", b"http/1.1"]),
+            http1: with_alpn(&[b"http/1.1"]),
+        })
+    }
+
+    /// A pool of connections for one sandbox.
+    #[must_use]
+    pub fn client(self: &Arc<Self>) -> Client {
+        client::build(Connector::new(Arc::clone(self)))
+    }
+
+    /// Connects to the first address of `host` that is allowed and answers.
+    pub async fn dial(&self, host: &Host, port: u16) -> Result<TcpStream, DialError> {
+        let connect = async {
+            let mut last = DialError::NotFound;
+            for address in self.addresses(host, port).await? {
+                if !is_allowed(address.ip(), &self.allowed_ranges) {
+                    last = DialError::AddressNotAllowed;
+                    continue;
+                }
+                match timeout(ADDRESS_TIMEOUT, TcpStream::connect(address)).await {
+                    Ok(Ok(stream)) => return Ok(prepared(stream)),
+                    Ok(Err(error)) => {
+                        tracing::debug!(%address, %error, "a provider did not answer");
+                        last = DialError::Unreachable;
+                    }
+                    Err(_) => last = DialError::Unreachable,
+                }
+            }
+            Err(last)
+        };
+        timeout(UPSTREAM_CONNECT_TIMEOUT, connect)
+            .await
+            .unwrap_or(Err(DialError::Unreachable))
+    }
+
+    /// Connects with TLS for HTTP/2 or HTTP/1.1.
+    pub async fn dial_tls(&self, host: &Host, port: u16) -> Result<TlsWire, DialError> {
+        self.dial_with(&self.any_http, host, port).await
+    }
+
+    /// Connects with TLS for HTTP/1.1 alone: what can be upgraded.
+    pub async fn dial_tls_http1(&self, host: &Host, port: u16) -> Result<TlsWire, DialError> {
+        self.dial_with(&self.http1, host, port).await
+    }
+
+    async fn dial_with(
+        &self,
+        tls: &TlsConnector,
+        host: &Host,
+        port: u16,
+    ) -> Result<TlsWire, DialError> {
+        let name = match host {
+            Host::Name(name) => {
+                ServerName::try_from(name.clone()).map_err(|_| DialError::NotFound)?
+            }
+            Host::Address(address) => ServerName::IpAddress((*address).into()),
+        };
+        let handshake = async {
+            let stream = self.dial(host, port).await?;
+            tls.connect(name, stream).await.map_err(|error| {
+                tracing::debug!(%error, "a TLS handshake with a provider failed");
+                classify(&error)
+            })
+        };
+        timeout(UPSTREAM_CONNECT_TIMEOUT, handshake)
+            .await
+            .unwrap_or(Err(DialError::Unreachable))
+    }
+
+    async fn addresses(&self, host: &Host, port: u16) -> Result<Vec<SocketAddr>, DialError> {
+        let name = match host {
+            Host::Address(address) => return Ok(vec![SocketAddr::new(*address, port)]),
+            Host::Name(name) => name,
+        };
+        let listed = self.static_hosts.get(&format!("{name}:{port}"));
+        if let Some(address) = listed.or_else(|| self.static_hosts.get(name)) {
+            return Ok(vec![*address]);
+        }
+        let resolver = self.resolver.as_ref().ok_or(DialError::NotFound)?;
+        // The final dot keeps the host's search domains out.
+        let found = resolver
+            .lookup_ip(format!("{name}."))
+            .await
+            .map_err(|error| {
+                tracing::debug!(%error, "a name was not resolved");
+                DialError::NotFound
+            })?;
+        let mut found: Vec<IpAddr> = found.iter().collect();
+        found.sort_by_key(IpAddr::is_ipv6);
+        Ok(found
+            .into_iter()
+            .map(|address| SocketAddr::new(address, port))
+            .collect())
+    }
+}
+
+fn resolver() -> Option<TokioResolver> {
+    let built = TokioResolver::builder_tokio().and_then(|builder| builder.build());
+    built
+        .inspect_err(|error| tracing::warn!(%error, "no resolver: only static hosts are reachable"))
+        .ok()
+}
+
+fn prepared(stream: TcpStream) -> TcpStream {
+    // Both only help; a socket without them works.
+    stream.set_nodelay(true).ok();
+    sockopt::set_socket_keepalive(&stream, true).ok();
+    sockopt::set_tcp_keepidle(&stream, KEEPALIVE_IDLE).ok();
+    stream
+}
+
+fn classify(error: &std::io::Error) -> DialError {
+    let tls = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match tls {
+        Some(rustls::Error::InvalidCertificate(_) | rustls::Error::NoCertificatesPresented) => {
+            DialError::Certificate
+        }
+        _ => DialError::Handshake,
+    }
+}
