@@ -5,23 +5,36 @@
 //! identity) → `policy::Authorized` (decision) → `substitute::Substituted` (the secret is in it) →
 //! sent → `redact::Redactor` (the secret is out again). These modules are pure: no I/O, no clock.
 
+mod accept;
 mod audit;
 mod body;
+mod broker;
 mod ca;
 mod config;
+mod connection;
+mod control;
 mod dns;
 mod error;
 mod first_bytes;
 mod forward;
+mod handoff;
 mod harden;
+mod http_server;
+mod own_refusal;
 pub mod placeholder;
 pub mod policy;
 pub mod redact;
 pub mod refusal;
 pub mod request;
+mod run;
+mod sandbox;
+mod serve;
 mod socket;
 pub mod substitute;
+mod tunnel;
 mod upstream;
+mod websocket;
 
 pub use config::Config;
 pub use error::EgressError;
+pub use run::run;

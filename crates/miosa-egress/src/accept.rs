@@ -1,0 +1,166 @@
+//! Connections of a sandbox, from its listeners to the first decision.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::OwnedSemaphorePermit;
+
+use crate::broker::Broker;
+use crate::connection::{self, Peer};
+use crate::dns;
+use crate::handoff::Listeners;
+use crate::sandbox::Listening;
+
+/// Pause when the process is out of descriptors or memory.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves `listeners` until `listening` is cancelled.
+pub fn start(broker: &Arc<Broker>, listening: &Arc<Listening>, listeners: Listeners) {
+    let Listeners {
+        tcp,
+        dns_udp,
+        dns_tcp,
+    } = listeners;
+    let names = Arc::clone(&listening.sandbox.names);
+    spawn(broker, listening, async move {
+        dns::serve_udp(&dns_udp, &names).await
+    });
+    spawn(
+        broker,
+        listening,
+        accept_dns(dns_tcp, Arc::clone(broker), Arc::clone(listening)),
+    );
+    spawn(
+        broker,
+        listening,
+        accept_all(tcp, Arc::clone(broker), Arc::clone(listening)),
+    );
+}
+
+fn spawn(
+    broker: &Broker,
+    listening: &Arc<Listening>,
+    task: impl Future<Output = io::Result<()>> + Send + 'static,
+) {
+    let listening = Arc::clone(listening);
+    broker.tasks().spawn(async move {
+        if let Some(Err(error)) = listening.cancel.run_until_cancelled(task).await {
+            tracing::debug!(sandbox = listening.sandbox.id, %error, "a connection or listener failed");
+        }
+    });
+}
+
+async fn accept_all(
+    tcp: TcpListener,
+    broker: Arc<Broker>,
+    listening: Arc<Listening>,
+) -> io::Result<()> {
+    loop {
+        let Some((stream, permit)) = accept(&tcp, &listening).await? else {
+            continue;
+        };
+        let sandbox = Arc::clone(&listening.sandbox);
+        let shared = Arc::clone(&broker);
+        spawn(&broker, &listening, async move {
+            stream.set_nodelay(true)?;
+            let peer = Peer {
+                dialled: dialled(&stream)?,
+                sandbox,
+                broker: shared,
+            };
+            let result = connection::serve(peer, stream).await;
+            drop(permit);
+            result
+        });
+    }
+}
+
+async fn accept_dns(
+    tcp: TcpListener,
+    broker: Arc<Broker>,
+    listening: Arc<Listening>,
+) -> io::Result<()> {
+    loop {
+        let Some((stream, permit)) = accept(&tcp, &listening).await? else {
+            continue;
+        };
+        let names = Arc::clone(&listening.sandbox.names);
+        spawn(&broker, &listening, async move {
+            let result = dns::serve_tcp(stream, names).await;
+            drop(permit);
+            result
+        });
+    }
+}
+
+/// Takes a permit, then a connection: beyond the limit callers wait in the listener's own queue, and
+/// other sandboxes notice nothing.
+async fn accept(
+    tcp: &TcpListener,
+    listening: &Listening,
+) -> io::Result<Option<(TcpStream, OwnedSemaphorePermit)>> {
+    let permits = Arc::clone(&listening.sandbox.permits);
+    let permit = permits
+        .acquire_owned()
+        .await
+        .expect("the semaphore is never closed");
+    match tcp.accept().await {
+        Ok((stream, _)) => Ok(Some((stream, permit))),
+        Err(error) => pause_after(&error).await.map(|()| None),
+    }
+}
+
+/// Waits a little after an error that ends by itself; returns one that does not.
+pub async fn pause_after(error: &io::Error) -> io::Result<()> {
+    let errno = rustix::io::Errno::from_io_error(error);
+    match errno {
+        Some(rustix::io::Errno::BADF | rustix::io::Errno::INVAL | rustix::io::Errno::NOTSOCK) => {
+            Err(io::Error::from(error.kind()))
+        }
+        _ => {
+            tracing::warn!(%error, "a connection was not accepted");
+            tokio::time::sleep(PAUSE).await;
+            Ok(())
+        }
+    }
+}
+
+/// Where the caller wanted to go, before the packet filter sent it here.
+fn dialled(stream: &TcpStream) -> io::Result<SocketAddr> {
+    match rustix::net::sockopt::ip_original_dst(stream) {
+        Ok(address) => Ok(SocketAddr::V4(address)),
+        // Not redirected: the caller dialled the listener itself, which is no host of anybody.
+        Err(_) => stream.local_addr(),
+    }
+}
+
+impl Peer {
+    /// The name the dialled address was given for.
+    pub fn name(&self) -> Option<String> {
+        let SocketAddr::V4(dialled) = self.dialled else {
+            return None;
+        };
+        let mut names = self
+            .sandbox
+            .names
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        names.name_of(*dialled.ip())
+    }
+
+    /// Takes `name` as the meaning of a forgotten address of ours.
+    pub fn adopt(&self, name: &str) -> bool {
+        let SocketAddr::V4(dialled) = self.dialled else {
+            return false;
+        };
+        let mut names = self
+            .sandbox
+            .names
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        names.adopt(*dialled.ip(), name)
+    }
+}

@@ -1,0 +1,177 @@
+//! One connection of a sandbox: what it speaks, where it leads, and what policy makes of it.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::BytesMut;
+use miosa_api::broker::RefusalCode;
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+
+use crate::audit::{Record, Transport};
+use crate::broker::Broker;
+use crate::dns;
+use crate::first_bytes::{self, FirstBytes};
+use crate::http_server::{self, Service, Verdict};
+use crate::own_refusal::own_refusal;
+use crate::policy::{Connect, Destination, Host};
+use crate::sandbox::{Generation, Sandbox};
+use crate::tunnel::{self, Grant};
+
+/// Who is calling, and whom.
+pub struct Peer {
+    /// The broker.
+    pub broker: Arc<Broker>,
+    /// The sandbox, known from the listener.
+    pub sandbox: Arc<Sandbox>,
+    /// The address it dialled.
+    pub dialled: SocketAddr,
+}
+
+/// Serves one connection to its end.
+pub async fn serve(peer: Peer, mut stream: TcpStream) -> io::Result<()> {
+    match first_bytes::read(&mut stream).await? {
+        FirstBytes::Tls { server_name, bytes } => serve_tls(peer, server_name, bytes, stream).await,
+        FirstBytes::Http { bytes } => serve_http(peer, bytes, stream).await,
+        FirstBytes::Other => refuse_other(&peer, stream).await,
+        FirstBytes::Nothing => Ok(()),
+    }
+}
+
+async fn serve_tls(
+    peer: Peer,
+    server_name: Option<String>,
+    bytes: BytesMut,
+    stream: TcpStream,
+) -> io::Result<()> {
+    let Some(generation) = peer.sandbox.current() else {
+        // Without a policy there is no authority to answer TLS with.
+        peer.record(Transport::Connect)
+            .refuse(&own_refusal(RefusalCode::PolicyUnavailable));
+        return Ok(());
+    };
+    let (destination, is_match) = peer.tls_destination(server_name.as_deref());
+    // Clients check the certificate against what they asked for.
+    let leaf_name = server_name.unwrap_or_else(|| destination.host.to_string());
+    let verdict = if is_match {
+        match generation.policy.decide_connect(&destination) {
+            Connect::Tunnel => {
+                let upstream = peer.broker.upstream();
+                match upstream.dial(&destination.host, destination.port).await {
+                    Ok(provider) => {
+                        tunnel_to(&peer, &generation, destination, (stream, provider), &bytes)
+                            .await;
+                        return Ok(());
+                    }
+                    Err(error) => Verdict::Refuse(error.code()),
+                }
+            }
+            // A refusal is said to each request, by the same stages that would let it pass.
+            Connect::Intercept | Connect::Plain | Connect::Deny(_) => Verdict::Decide,
+        }
+    } else {
+        Verdict::Refuse(RefusalCode::ServerNameMismatch)
+    };
+    let config = generation
+        .ca
+        .server_config(&leaf_name)
+        .map_err(io::Error::other)?;
+    let service = Service::new(peer, destination, verdict, Transport::Intercept);
+    http_server::serve_tls(service, config, bytes.freeze(), stream).await
+}
+
+async fn tunnel_to(
+    peer: &Peer,
+    generation: &Generation,
+    destination: Destination,
+    (caller, provider): (TcpStream, TcpStream),
+    first: &[u8],
+) {
+    let mut record = peer.record(Transport::Tunnel);
+    record.set_policy(&generation.source.tenant_id, generation.source.generation);
+    record.set_destination(&destination.host.to_string(), destination.port);
+    let grant = Grant {
+        generations: peer.sandbox.generation.subscribe(),
+        destination,
+    };
+    tunnel::relay(caller, provider, first, grant, record).await;
+}
+
+async fn serve_http(peer: Peer, bytes: BytesMut, stream: TcpStream) -> io::Result<()> {
+    let address = peer.dialled.ip();
+    let known = peer.name();
+    // Without TLS a forgotten address is not adopted: the caller looks the name up again.
+    let is_forgotten = known.is_none() && dns::is_synthetic(address);
+    let verdict = if is_forgotten {
+        Verdict::Refuse(RefusalCode::AuthorityMismatch)
+    } else {
+        Verdict::Decide
+    };
+    let host = known.map_or(Host::Address(address), Host::Name);
+    let destination = Destination {
+        host,
+        port: peer.dialled.port(),
+        tls: false,
+    };
+    let service = Service::new(peer, destination, verdict, Transport::Http);
+    http_server::serve_plain(service, bytes.freeze(), stream).await
+}
+
+/// Says in HTTP that only TLS and HTTP pass: many programs show the first line they get.
+async fn refuse_other(peer: &Peer, mut stream: TcpStream) -> io::Result<()> {
+    let mut record = peer.record(Transport::Connect);
+    let refusal = own_refusal(RefusalCode::ProtocolNotAllowed);
+    record.refuse(&refusal);
+    let body = refusal.to_body();
+    let head = format!(
+        "HTTP/1.1 {}\r\ncontent-type: application/json\r\nx-miosa-refusal: {}\r\n\
+         content-length: {}\r\nconnection: close\r\n\r\n",
+        refusal.status(),
+        refusal.code.as_str(),
+        body.len(),
+    );
+    stream.write_all(head.as_bytes()).await?;
+    stream.write_all(&body).await?;
+    stream.shutdown().await
+}
+
+impl Peer {
+    /// Begins a record of this connection.
+    pub fn record(&self, transport: Transport) -> Record {
+        let mut record = Record::begin(self.broker.audit(), &self.sandbox.id, transport);
+        let host = self.name().unwrap_or_else(|| self.dialled.ip().to_string());
+        record.set_destination(&host, self.dialled.port());
+        if let Some(generation) = self.sandbox.current() {
+            record.set_policy(&generation.source.tenant_id, generation.source.generation);
+        }
+        record
+    }
+
+    /// Where a TLS connection leads, and whether its server name agrees with that.
+    fn tls_destination(&self, server_name: Option<&str>) -> (Destination, bool) {
+        let address = self.dialled.ip();
+        let known = self.name().or_else(|| {
+            server_name
+                .filter(|name| self.adopt(name))
+                .map(str::to_owned)
+        });
+        let (host, is_match) = match known {
+            Some(name) => {
+                let is_match = server_name == Some(name.as_str());
+                (Host::Name(name), is_match)
+            }
+            // A forgotten address of ours, spoken to without a name.
+            None if dns::is_synthetic(address) => (Host::Address(address), false),
+            None => (Host::Address(address), true),
+        };
+        (
+            Destination {
+                host,
+                port: self.dialled.port(),
+                tls: true,
+            },
+            is_match,
+        )
+    }
+}

@@ -1,0 +1,104 @@
+//! The server's socket: policies in, status out. See [`miosa_api::broker`] for the protocol.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::body::{Body, Bytes};
+use axum::extract::{DefaultBodyLimit, Path, State};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use axum::{Json, Router};
+use futures_util::StreamExt;
+use miosa_api::broker::{BrokerStatus, PolicyApplied, Reveal, Revealed, SandboxPolicy};
+use miosa_api::error::{ErrorBody, ErrorDetail};
+use miosa_api::limits::JSON_BODY_BYTES_MAX;
+
+use crate::broker::{ApplyError, Broker};
+
+/// The routes.
+pub fn router(broker: Arc<Broker>) -> Router {
+    Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/session", get(session))
+        .route("/v1/sandboxes/{id}", put(apply).delete(forget))
+        .route("/v1/reveal", post(reveal))
+        .layer(DefaultBodyLimit::max(JSON_BODY_BYTES_MAX))
+        .with_state(broker)
+}
+
+async fn status(State(broker): State<Arc<Broker>>) -> Json<BrokerStatus> {
+    Json(broker.status())
+}
+
+/// Answers at once; the body ends when the broker does.
+async fn session(State(broker): State<Arc<Broker>>) -> Body {
+    let end = broker.cancel().clone().cancelled_owned();
+    let begin =
+        futures_util::stream::once(async { Ok::<_, Infallible>(Bytes::from_static(b"\n")) });
+    let rest = futures_util::stream::once(end).filter_map(|()| async { None });
+    Body::from_stream(begin.chain(rest))
+}
+
+async fn apply(
+    State(broker): State<Arc<Broker>>,
+    Path(id): Path<String>,
+    Json(policy): Json<SandboxPolicy>,
+) -> Result<Json<PolicyApplied>, Response> {
+    broker.apply(&id, policy).map(Json).map_err(|error| {
+        let (status, code) = match error {
+            ApplyError::Stale { .. } => (StatusCode::CONFLICT, "GENERATION_CONFLICT"),
+            ApplyError::OtherTenant => (StatusCode::CONFLICT, "TENANT_CONFLICT"),
+            ApplyError::Full => (StatusCode::SERVICE_UNAVAILABLE, "TOO_MANY_SANDBOXES"),
+            ApplyError::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "POLICY_INVALID"),
+        };
+        refuse(status, code, &error)
+    })
+}
+
+async fn forget(State(broker): State<Arc<Broker>>, Path(id): Path<String>) -> StatusCode {
+    broker.forget(&id);
+    StatusCode::NO_CONTENT
+}
+
+async fn reveal(
+    State(broker): State<Arc<Broker>>,
+    Json(Reveal { sealed }): Json<Reveal>,
+) -> Result<Json<Revealed>, Response> {
+    if sealed.managed {
+        let text = "a managed credential is never revealed";
+        return Err(answer(StatusCode::FORBIDDEN, "MANAGED", text.to_owned()));
+    }
+    // A false `managed` does not open: it is part of what the ciphertext is bound to.
+    let value = broker
+        .open(&sealed)
+        .map_err(|error| refuse(StatusCode::UNPROCESSABLE_ENTITY, "NOT_OPENED", &error))?;
+    tracing::info!(
+        secret = sealed.secret_id,
+        owner = sealed.owner,
+        "a secret was revealed"
+    );
+    Ok(Json(Revealed {
+        value: value.expose().to_owned(),
+    }))
+}
+
+fn refuse(status: StatusCode, code: &str, error: &dyn std::error::Error) -> Response {
+    let mut message = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        message.push_str(": ");
+        message.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    answer(status, code, message)
+}
+
+fn answer(status: StatusCode, code: &str, message: String) -> Response {
+    let error = ErrorDetail {
+        code: code.to_owned(),
+        message,
+        ..ErrorDetail::default()
+    };
+    (status, Json(ErrorBody { error })).into_response()
+}

@@ -1,0 +1,140 @@
+//! HTTP/1.1 and HTTP/2 towards the sandbox, over TLS in the host's name or without.
+//!
+//! hyper parses strictly; its limits on heads, streams and resets are set here.
+
+use std::convert::Infallible;
+use std::io::{self, Cursor};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use miosa_api::broker::RefusalCode;
+use miosa_api::limits::{BROKER_HEAD_BYTES_MAX, BROKER_HEADERS_MAX, FIRST_BYTES_TIMEOUT};
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsAcceptor;
+
+use crate::audit::Transport;
+use crate::body::AnswerBody;
+use crate::connection::Peer;
+use crate::own_refusal::own_refusal;
+use crate::policy::Destination;
+use crate::serve;
+
+/// Requests at a time on one HTTP/2 connection.
+const STREAMS_MAX: u32 = 128;
+/// Streams that may be reset before they were answered, and by us, before the connection is cut.
+const RESETS_MAX: usize = 64;
+/// Flow control windows towards the sandbox.
+const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+
+/// What is known of a connection before its requests.
+pub struct Service {
+    /// Who is calling.
+    pub peer: Peer,
+    /// Where it leads; requests must agree.
+    pub destination: Destination,
+    /// What becomes of its requests.
+    pub verdict: Verdict,
+    /// For the audit.
+    pub transport: Transport,
+}
+
+/// What becomes of the requests of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Policy decides on each.
+    Decide,
+    /// All are refused.
+    Refuse(RefusalCode),
+}
+
+impl Service {
+    /// A service of one connection.
+    pub const fn new(
+        peer: Peer,
+        destination: Destination,
+        verdict: Verdict,
+        transport: Transport,
+    ) -> Self {
+        Self {
+            peer,
+            destination,
+            verdict,
+            transport,
+        }
+    }
+}
+
+/// Answers TLS with `config`, then HTTP. `first` is what was read already.
+pub async fn serve_tls(
+    service: Service,
+    config: Arc<ServerConfig>,
+    first: Bytes,
+    stream: TcpStream,
+) -> io::Result<()> {
+    let handshake = TlsAcceptor::from(config).accept(replay(first, stream));
+    let handshake = tokio::time::timeout(FIRST_BYTES_TIMEOUT, handshake).await;
+    match handshake.map_err(io::Error::from).flatten() {
+        Ok(tls) => serve_on(service, tls).await,
+        Err(error) => {
+            // The caller does not trust us or speaks an older TLS: it was refused, whoever did it.
+            let refusal = own_refusal(RefusalCode::ProtocolNotAllowed);
+            service.peer.record(Transport::Connect).refuse(&refusal);
+            Err(error)
+        }
+    }
+}
+
+/// Answers HTTP without TLS.
+pub async fn serve_plain(service: Service, first: Bytes, stream: TcpStream) -> io::Result<()> {
+    serve_on(service, replay(first, stream)).await
+}
+
+/// The stream as it was before its first bytes were read.
+fn replay(first: Bytes, stream: TcpStream) -> impl AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    let (read, write) = stream.into_split();
+    tokio::io::join(Cursor::new(first).chain(read), write)
+}
+
+async fn serve_on<S>(service: Service, stream: S) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service = Arc::new(service);
+    let answer = service_fn(move |request: Request<Incoming>| {
+        let service = Arc::clone(&service);
+        async move { Ok::<Response<AnswerBody>, Infallible>(serve::serve(&service, request).await) }
+    });
+    server()
+        .serve_connection_with_upgrades(TokioIo::new(stream), answer)
+        .await
+        .map_err(io::Error::other)
+}
+
+fn server() -> auto::Builder<TokioExecutor> {
+    let mut server = auto::Builder::new(TokioExecutor::new());
+    server
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(serve::IDLE_MAX)
+        .max_buf_size(BROKER_HEAD_BYTES_MAX)
+        .max_headers(BROKER_HEADERS_MAX);
+    server
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(serve::IDLE_MAX)
+        .max_header_list_size(u32::try_from(BROKER_HEAD_BYTES_MAX).unwrap_or(u32::MAX))
+        .max_concurrent_streams(STREAMS_MAX)
+        .max_pending_accept_reset_streams(RESETS_MAX)
+        .max_local_error_reset_streams(RESETS_MAX)
+        .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
+    server
+}

@@ -1,0 +1,142 @@
+//! What the broker knows of one sandbox.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use miosa_api::broker::{SandboxPolicy, Sealed};
+use miosa_api::limits::BROKER_CONNECTIONS_PER_SANDBOX_MAX;
+use miosa_vault::{OpenError, SecretValue};
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+
+use crate::broker::Broker;
+use crate::ca::SandboxCa;
+use crate::dns::NameTable;
+use crate::policy::CompiledPolicy;
+use crate::upstream::Client;
+
+/// One policy of a sandbox, ready for use. Immutable: a change is a new generation, and a request sees
+/// exactly one.
+pub struct Generation {
+    /// As the server sent it.
+    pub source: SandboxPolicy,
+    /// The same, for decisions.
+    pub policy: Arc<CompiledPolicy>,
+    /// The sandbox's authority; outlives generations.
+    pub ca: Arc<SandboxCa>,
+    /// Secrets opened so far, with all they are bound to. Gone with the generation.
+    opened: Mutex<Vec<(Sealed, Arc<SecretValue>)>>,
+}
+
+impl Generation {
+    /// A generation ready for use.
+    pub fn new(source: SandboxPolicy, policy: Arc<CompiledPolicy>, ca: Arc<SandboxCa>) -> Self {
+        Self {
+            source,
+            policy,
+            ca,
+            opened: Mutex::default(),
+        }
+    }
+
+    /// Opens a secret of this generation, once.
+    pub fn open(&self, broker: &Broker, sealed: &Sealed) -> Result<Arc<SecretValue>, OpenError> {
+        let lock = || self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, secret)) = lock().iter().find(|(known, _)| known == sealed) {
+            return Ok(Arc::clone(secret));
+        }
+        let secret = Arc::new(broker.open(sealed)?);
+        lock().push((sealed.clone(), Arc::clone(&secret)));
+        Ok(secret)
+    }
+}
+
+/// One sandbox: known from its policy, its listeners, or both.
+pub struct Sandbox {
+    /// Its id.
+    pub id: String,
+    /// Names it looked up.
+    pub names: Arc<Mutex<NameTable>>,
+    /// The generation in force; none before the server sent one. Tunnels watch it.
+    pub generation: watch::Sender<Option<Arc<Generation>>>,
+    /// One a connection.
+    pub permits: Arc<Semaphore>,
+    /// Cancelled when the server forgets the sandbox.
+    pub cancel: CancellationToken,
+    /// Its own connections to providers, shared with nobody.
+    pub client: Client,
+    listening: Mutex<Option<Arc<Listening>>>,
+}
+
+/// Listeners that were handed over for a sandbox.
+pub struct Listening {
+    /// The sandbox.
+    pub sandbox: Arc<Sandbox>,
+    /// The start of the sandbox they belong to.
+    pub generation: u64,
+    /// Cancelled when they close, with all that came in by them.
+    pub cancel: CancellationToken,
+}
+
+impl Sandbox {
+    /// A sandbox of which nothing is known yet.
+    pub fn new(id: &str, client: Client, cancel: CancellationToken) -> Self {
+        Self {
+            id: id.to_owned(),
+            names: Arc::default(),
+            generation: watch::Sender::new(None),
+            permits: Arc::new(Semaphore::new(BROKER_CONNECTIONS_PER_SANDBOX_MAX)),
+            cancel,
+            client,
+            listening: Mutex::new(None),
+        }
+    }
+
+    /// The generation in force now.
+    pub fn current(&self) -> Option<Arc<Generation>> {
+        self.generation.borrow().clone()
+    }
+
+    /// Whether listeners are here.
+    pub fn is_listening(&self) -> bool {
+        self.lock_listening().is_some()
+    }
+
+    /// Takes listeners of `generation`, in place of older ones; none if newer ones are here.
+    pub fn listen(self: &Arc<Self>, generation: u64) -> Option<Arc<Listening>> {
+        let mut slot = self.lock_listening();
+        if slot
+            .as_ref()
+            .is_some_and(|present| present.generation > generation)
+        {
+            return None;
+        }
+        let cancel = self.cancel.child_token();
+        let listening = Arc::new(Listening {
+            sandbox: Arc::clone(self),
+            generation,
+            cancel,
+        });
+        if let Some(replaced) = slot.replace(Arc::clone(&listening)) {
+            replaced.cancel.cancel();
+        }
+        Some(listening)
+    }
+
+    /// Forgets `ended`, unless others took its place.
+    pub fn stop_listening(&self, ended: &Arc<Listening>) {
+        let mut slot = self.lock_listening();
+        if slot
+            .as_ref()
+            .is_some_and(|present| Arc::ptr_eq(present, ended))
+        {
+            *slot = None;
+        }
+        ended.cancel.cancel();
+    }
+
+    fn lock_listening(&self) -> MutexGuard<'_, Option<Arc<Listening>>> {
+        self.listening
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+}

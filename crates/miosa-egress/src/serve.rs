@@ -1,0 +1,221 @@
+//! One request, from the sandbox's side to the provider and back.
+//!
+//! [`pass`] is the whole of it: each stage takes the value only the stage before can make.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use hyper_util::client::legacy;
+use miosa_api::broker::RefusalCode;
+
+use crate::audit::Record;
+use crate::body::{AnswerBody, RequestBody};
+use crate::forward;
+use crate::http_server::{Service, Verdict};
+use crate::own_refusal::own_refusal;
+use crate::policy::{Connect, Destination};
+use crate::redact::Redactor;
+use crate::refusal::Refusal;
+use crate::request::Received;
+use crate::sandbox::Generation;
+use crate::substitute::{Substituted, clean_response_headers};
+use crate::upstream::DialError;
+use crate::websocket;
+
+/// How long a connection of a sandbox may be idle between requests.
+pub const IDLE_MAX: Duration = Duration::from_secs(75);
+/// How long a provider may think before it answers.
+const ANSWER_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// Serves one request. Whatever happens, there is an answer and an audit event.
+pub async fn serve(service: &Service, request: Request<Incoming>) -> Response<AnswerBody> {
+    let mut record = service.peer.record(service.transport);
+    let destination = &service.destination;
+    record.set_destination(&destination.host.to_string(), destination.port);
+    record.set_request(request.method().as_str(), request.uri().path());
+    service.peer.broker.audit().has_room().await;
+    match pass(service, request, &mut record).await {
+        Ok(answer) => answer.into_response(record),
+        Err(refusal) => {
+            record.refuse(&refusal);
+            refusal
+                .to_response()
+                .map(|text| AnswerBody::text(text, record))
+        }
+    }
+}
+
+/// Received, authorized, substituted, sent.
+async fn pass(
+    service: &Service,
+    request: Request<Incoming>,
+    record: &mut Record,
+) -> Result<Answer, Refusal> {
+    let generation = service.generation(record)?;
+    let (mut parts, body) = request.into_parts();
+    let upgrade = parts.extensions.remove::<OnUpgrade>();
+    let received = Received::new(&service.destination, parts)?;
+    let authorized = generation.policy.authorize(received)?;
+    record.allow();
+    let substituted =
+        authorized.substitute(&|sealed| generation.open(&service.peer.broker, sealed))?;
+    send(service, substituted, Payload { body, upgrade }, record).await
+}
+
+/// What follows a request's head.
+struct Payload {
+    body: Incoming,
+    upgrade: Option<OnUpgrade>,
+}
+
+/// What a provider answered, ready for the sandbox.
+pub struct Answer {
+    head: http::response::Parts,
+    body: Option<Incoming>,
+    redactor: Option<Redactor>,
+    relay: Option<websocket::Relay>,
+}
+
+async fn send(
+    service: &Service,
+    substituted: Substituted,
+    payload: Payload,
+    record: &mut Record,
+) -> Result<Answer, Refusal> {
+    let mut redactor = substituted.redactor();
+    if let Some(binding) = substituted.binding() {
+        record.set_credential(&binding.connector, &binding.binding_id);
+        if !service.peer.broker.audit().is_healthy() {
+            written(record).await?;
+        }
+    }
+    let parts = substituted.into_parts();
+    let (response, relay) = if websocket::is_asked_for(&parts.headers) {
+        websocket::send(service, parts, payload.upgrade).await?
+    } else {
+        let body = RequestBody::new(payload.body, record.sent());
+        let request = outgoing(&service.destination, parts, body)?;
+        let sent = service.peer.sandbox.client.request(request);
+        let response = tokio::time::timeout(ANSWER_MAX, sent)
+            .await
+            .map_err(|_| own_refusal(RefusalCode::UpstreamUnreachable))?
+            .map_err(|error| own_refusal(code_of(&error)))?;
+        (response, None)
+    };
+    let is_upgraded = relay.is_some();
+    let (mut head, body) = response.into_parts();
+    if head.status == StatusCode::SWITCHING_PROTOCOLS && !is_upgraded {
+        return Err(own_refusal(RefusalCode::UpstreamProtocol));
+    }
+    prepare(&mut head.headers, redactor.as_mut(), is_upgraded)?;
+    record.set_status(head.status.as_u16());
+    if let Some(redactor) = &redactor {
+        if redactor.has_redacted() {
+            record.set_redacted();
+        }
+        // INVARIANT: no answer to a credential before its use is written down.
+        written(record).await?;
+    }
+    let body = (!is_upgraded).then_some(body);
+    Ok(Answer {
+        head,
+        body,
+        redactor,
+        relay,
+    })
+}
+
+async fn written(record: &Record) -> Result<(), Refusal> {
+    if record.write_now().await {
+        Ok(())
+    } else {
+        Err(own_refusal(RefusalCode::AuditUnavailable))
+    }
+}
+
+/// Makes an answer's fields ready for the sandbox.
+fn prepare(
+    headers: &mut HeaderMap,
+    redactor: Option<&mut Redactor>,
+    is_upgraded: bool,
+) -> Result<(), Refusal> {
+    if !is_upgraded {
+        forward::remove_hop_by_hop(headers);
+    }
+    clean_response_headers(headers, redactor.is_some());
+    if let Some(redactor) = redactor {
+        Redactor::check_inspectable(headers)?;
+        redactor.redact_headers(headers);
+    }
+    Ok(())
+}
+
+fn outgoing(
+    destination: &Destination,
+    mut parts: http::request::Parts,
+    body: RequestBody,
+) -> Result<Request<RequestBody>, Refusal> {
+    let mut uri = parts.uri.into_parts();
+    uri.scheme = destination.scheme().parse().ok();
+    uri.authority = destination.authority().parse().ok();
+    if uri.path_and_query.is_none() {
+        uri.path_and_query = Some(http::uri::PathAndQuery::from_static("/"));
+    }
+    parts.uri = Uri::from_parts(uri).map_err(|_| own_refusal(RefusalCode::MalformedRequest))?;
+    parts.version = Version::HTTP_11;
+    forward::request_headers(&mut parts.headers);
+    Ok(Request::from_parts(parts, body))
+}
+
+/// What went wrong with a provider. Its text may hold parts of the request and goes nowhere.
+fn code_of(error: &legacy::Error) -> RefusalCode {
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        if let Some(dial) = cause.downcast_ref::<DialError>() {
+            return dial.code();
+        }
+        source = cause.source();
+    }
+    if error.is_connect() {
+        RefusalCode::UpstreamUnreachable
+    } else {
+        RefusalCode::UpstreamProtocol
+    }
+}
+
+impl Service {
+    /// The one generation that decides on this request.
+    fn generation(&self, record: &mut Record) -> Result<Arc<Generation>, Refusal> {
+        if let Verdict::Refuse(code) = self.verdict {
+            return Err(own_refusal(code));
+        }
+        let generation = self.peer.sandbox.current();
+        let generation = generation.ok_or_else(|| own_refusal(RefusalCode::PolicyUnavailable))?;
+        record.set_policy(&generation.source.tenant_id, generation.source.generation);
+        match generation.policy.decide_connect(&self.destination) {
+            Connect::Deny(refusal) => Err(refusal),
+            Connect::Intercept | Connect::Tunnel | Connect::Plain => Ok(generation),
+        }
+    }
+}
+
+impl Answer {
+    fn into_response(self, record: Record) -> Response<AnswerBody> {
+        let body = match (self.relay, self.body) {
+            (Some(relay), _) => {
+                relay.start(self.redactor, record);
+                AnswerBody::empty()
+            }
+            (None, Some(body)) => AnswerBody::provider(body, self.redactor, record),
+            (None, None) => AnswerBody::text(Bytes::new(), record),
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = self.head.status;
+        *response.headers_mut() = self.head.headers;
+        response
+    }
+}

@@ -1,0 +1,85 @@
+//! TLS passed on unopened, to a host that policy allows and no credential is bound to.
+//!
+//! The server name was checked against the name the address was given for, and the broker resolved
+//! that name itself. A tunnel lasts as long as policy would grant it again: when a new generation
+//! says otherwise (a credential was bound to the host, or a rule was added), it is cut.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{ReadHalf, WriteHalf};
+use tokio::sync::watch;
+
+use crate::audit::{Action, Record};
+use crate::policy::{Connect, Destination};
+use crate::sandbox::Generation;
+
+/// Bytes in flight each way.
+const BUFFER_BYTES: usize = 128 * 1024;
+
+/// Relays until an end. `first` is what the caller said already.
+pub async fn relay(
+    mut caller: TcpStream,
+    mut provider: TcpStream,
+    first: &[u8],
+    grant: Grant,
+    mut record: Record,
+) {
+    record.allow();
+    let (sent, received) = (record.sent(), record.received());
+    let copy = async {
+        provider.write_all(first).await?;
+        sent.fetch_add(first.len() as u64, Ordering::Relaxed);
+        let (from_caller, to_caller) = caller.split();
+        let (from_provider, to_provider) = provider.split();
+        tokio::try_join!(
+            pump(from_caller, to_provider, &sent),
+            pump(from_provider, to_caller, &received),
+        )
+    };
+    let action = tokio::select! {
+        copied = copy => if copied.is_ok() { Action::Allow } else { Action::Error },
+        () = grant.ended() => Action::Reject,
+    };
+    record.finish(action);
+}
+
+async fn pump(
+    mut from: ReadHalf<'_>,
+    mut to: WriteHalf<'_>,
+    count: &Arc<AtomicU64>,
+) -> io::Result<()> {
+    let mut buffer = vec![0; BUFFER_BYTES];
+    loop {
+        let length = from.read(&mut buffer).await?;
+        if length == 0 {
+            return to.shutdown().await;
+        }
+        to.write_all(&buffer[..length]).await?;
+        count.fetch_add(length as u64, Ordering::Relaxed);
+    }
+}
+
+/// Policy's leave to tunnel, which may end.
+pub struct Grant {
+    /// The sandbox's policy, now and later.
+    pub generations: watch::Receiver<Option<Arc<Generation>>>,
+    /// Where the tunnel leads.
+    pub destination: Destination,
+}
+
+impl Grant {
+    async fn ended(mut self) {
+        while self.generations.changed().await.is_ok() {
+            let generation = self.generations.borrow_and_update().clone();
+            let decision =
+                generation.map(|generation| generation.policy.decide_connect(&self.destination));
+            if !matches!(decision, Some(Connect::Tunnel)) {
+                return;
+            }
+        }
+    }
+}
