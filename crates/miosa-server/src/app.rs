@@ -18,6 +18,7 @@ use crate::broker::Broker;
 use crate::builder::Builds;
 use crate::config::Config;
 use crate::connectors::Catalog;
+use crate::device_login::DeviceLogins;
 use crate::events::Events;
 use crate::guest::Guest;
 use crate::lifecycle::Drivers;
@@ -63,6 +64,8 @@ pub struct Inner {
     pub activity: Activity,
     /// Requests a minute and key.
     pub limiter: RateLimiter,
+    /// Terminals that wait for approval.
+    pub logins: DeviceLogins,
     /// Cancelled when the server shall end.
     pub shutdown: CancellationToken,
     /// Tasks that end with the server; spawn here, not with `tokio::spawn`.

@@ -57,6 +57,21 @@ pub enum Scope {
 }
 
 impl Scope {
+    const HANDED_OUT: [Self; 12] = [
+        Self::SandboxesRead,
+        Self::SandboxesWrite,
+        Self::SandboxesExec,
+        Self::SandboxesCreate,
+        Self::ConnectorsRead,
+        Self::ConnectorsWrite,
+        Self::RunsRead,
+        Self::RunsWrite,
+        Self::TemplatesRead,
+        Self::TemplatesWrite,
+        Self::AuditRead,
+        Self::KeysWrite,
+    ];
+
     /// The scope as it is written in a key.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -76,6 +91,12 @@ impl Scope {
             Self::Operator => "operator",
         }
     }
+}
+
+/// Whether a key can be given this scope.
+#[must_use]
+pub fn is_scope(text: &str) -> bool {
+    text == "*" || Scope::HANDED_OUT.iter().any(|scope| scope.as_str() == text)
 }
 
 /// The caller of an authenticated request.

@@ -158,7 +158,7 @@ mod tests {
     #[test]
     fn the_smallest_configuration_has_every_default() {
         let config = parse(SMALLEST).expect("parses");
-        assert_eq!(config.listen.to_string(), "127.0.0.1:7070");
+        assert_eq!(config.listen.to_string(), "127.0.0.1:7420");
         assert_eq!(config.preview_domain, "localhost");
         assert_eq!(config.database_url(), "sqlite:///d/miosa.db?mode=rwc");
         assert_eq!(config.audit_file().to_str(), Some("/d/audit/egress.jsonl"));

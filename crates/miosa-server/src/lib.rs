@@ -7,6 +7,7 @@
 //! Entry point: [`run`]. One file per noun in `routes` (HTTP), `store` (SQL) and here (the rest).
 
 mod activity;
+mod admission;
 pub mod agents;
 mod app;
 pub mod audit;
@@ -15,8 +16,10 @@ pub mod bindings;
 pub mod broker;
 pub mod builder;
 pub mod clock;
+mod command;
 pub mod config;
 pub mod connectors;
+pub mod device_login;
 pub mod env;
 pub mod error;
 pub mod events;
@@ -28,12 +31,14 @@ pub mod oci;
 pub mod policy;
 pub mod preflight;
 pub mod preview;
+mod process_output;
 mod routes;
 pub mod runs;
 mod serve;
 pub mod store;
 pub mod templates;
 mod unix;
+pub mod view;
 
 pub use app::{App, Dependencies};
 pub use config::Config;

@@ -16,7 +16,7 @@ use crate::broker::{self, Broker};
 use crate::connectors::{Catalog, CatalogError};
 use crate::events::Events;
 use crate::isolation::Absent;
-use crate::{App, Config, Dependencies, audit, bindings, builder, routes, runs, store};
+use crate::{App, Config, Dependencies, audit, bindings, builder, lifecycle, routes, runs, store};
 
 /// How long requests under way may take to end with the server.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
@@ -123,6 +123,7 @@ async fn open(
         builds: Default::default(),
         activity: Default::default(),
         limiter: Default::default(),
+        logins: Default::default(),
         shutdown,
         tasks: TaskTracker::new(),
         public_url: OnceLock::from(public_url.trim_end_matches('/').to_owned()),
@@ -147,6 +148,10 @@ async fn start(app: &App) {
     if let Err(error) = bindings::recover(app).await {
         tracing::error!(%error, "half-made bindings could not be removed");
     }
+    if let Err(error) = lifecycle::reconcile(app).await {
+        tracing::error!(%error, "what an earlier server left could not be looked through");
+    }
+    app.tasks.spawn(lifecycle::reap(app.clone()));
     app.tasks.spawn(broker::supervise(app.clone()));
     app.tasks.spawn(audit::follow(app.clone()));
     builder::start(app).await;

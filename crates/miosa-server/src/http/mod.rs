@@ -3,6 +3,7 @@
 pub mod entry;
 pub mod idempotency;
 pub mod json;
+pub mod lines;
 pub mod page;
 pub mod request_id;
 pub mod sse;

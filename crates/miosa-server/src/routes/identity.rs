@@ -19,10 +19,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(current_tenant))
         .routes(routes!(billing_overview))
         .routes(routes!(whoami))
-}
-
-pub(super) fn open_routes() -> OpenApiRouter<App> {
-    OpenApiRouter::new()
+        .routes(routes!(runtime_capabilities))
 }
 
 /// The tenant of the key.
@@ -45,6 +42,19 @@ async fn whoami(State(app): State<App>, caller: Caller) -> Result<Response, ApiE
     Ok(json::data(
         json!({ "tenant": tenant, "key_id": caller.key_id, "api_key_prefix": caller.key_prefix }),
     ))
+}
+
+/// What this server can do.
+#[utoipa::path(get, path = "/runtime-capabilities", tag = "identity", responses((status = 200, body = Object)))]
+async fn runtime_capabilities(State(app): State<App>, _: Caller) -> Response {
+    json::data(json!({
+        "runtimes": [app.runtime.name()],
+        "preview_domain": app.config.preview_domain,
+        "version": env!("CARGO_PKG_VERSION"),
+        "connectors": { "brokered_env": true, "plain_env": app.config.allow_plain_env },
+        "snapshots": false,
+        "computers": false,
+    }))
 }
 
 async fn tenant(app: &App, caller: &Caller) -> Result<Tenant, ApiError> {

@@ -1,11 +1,26 @@
 //! The API: one file per noun, one line per noun here.
 
+mod access;
+mod code;
+mod commands;
 mod connect;
+mod device_login;
 mod egress;
+mod env;
+mod events;
+mod exec;
+mod files;
+mod files_json;
 mod identity;
+mod keys;
+mod lifecycle;
+mod logs;
+mod measure;
 mod previews;
 mod runs;
 mod sandbox_connectors;
+mod sandboxes;
+mod services;
 mod templates;
 
 use axum::extract::Request;
@@ -32,6 +47,20 @@ struct Doc;
 fn keyed() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .merge(identity::routes())
+        .merge(keys::routes())
+        .merge(device_login::routes())
+        .merge(sandboxes::routes())
+        .merge(lifecycle::routes())
+        .merge(measure::routes())
+        .merge(exec::routes())
+        .merge(commands::routes())
+        .merge(services::routes())
+        .merge(code::routes())
+        .merge(files::routes())
+        .merge(files_json::routes())
+        .merge(env::routes())
+        .merge(logs::routes())
+        .merge(events::routes())
         .merge(connect::routes())
         .merge(sandbox_connectors::routes())
         .merge(runs::routes())
@@ -42,7 +71,7 @@ fn keyed() -> OpenApiRouter<App> {
 
 /// Routes that need none.
 fn open() -> OpenApiRouter<App> {
-    OpenApiRouter::new().merge(identity::open_routes())
+    device_login::open_routes()
 }
 
 fn documented(keyed: OpenApiRouter<App>) -> OpenApiRouter<App> {

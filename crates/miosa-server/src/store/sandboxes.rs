@@ -118,6 +118,8 @@ impl SandboxRow {
 pub struct Filter {
     /// Word of a state; destroyed ones are listed only when asked for.
     pub state: Option<String>,
+    /// Labels that must all be there.
+    pub tags: Vec<String>,
     /// Workspace.
     pub workspace_id: Option<String>,
     /// White-label attribution.
@@ -216,32 +218,52 @@ pub async fn by_slug(pool: &AnyPool, slug: &str) -> Result<Option<SandboxRow>, s
         .await
 }
 
-/// A page of a tenant's sandboxes, newest first.
-pub async fn list(
+/// A page of a tenant's sandboxes, newest first, and how many there are in all pages.
+pub async fn page(
     pool: &AnyPool,
     tenant_id: &str,
     filter: &Filter,
     limit: i64,
     offset: i64,
+) -> Result<(Vec<SandboxRow>, i64), sqlx::Error> {
+    let rows = matching(pool, tenant_id, filter).await?;
+    let total = i64::try_from(rows.len()).unwrap_or(i64::MAX);
+    let skip = usize::try_from(offset).unwrap_or(0);
+    let take = usize::try_from(limit).unwrap_or(0);
+    Ok((rows.into_iter().skip(skip).take(take).collect(), total))
+}
+
+/// All that match. Labels are compared here: they are one JSON text, which the two databases search
+/// in different ways, and a tenant's live sandboxes are few.
+async fn matching(
+    pool: &AnyPool,
+    tenant_id: &str,
+    filter: &Filter,
 ) -> Result<Vec<SandboxRow>, sqlx::Error> {
     let sql = format!(
-        "select * from sandboxes where {FILTERED} order by created_at desc, id desc limit $7 offset $8"
+        "select * from sandboxes where {FILTERED} order by created_at desc, id desc limit {MATCHES_MAX}"
     );
     let word = |value: &Option<String>| value.clone().unwrap_or_default();
-    sqlx::query_as(AssertSqlSafe(sql))
+    let rows: Vec<SandboxRow> = sqlx::query_as(AssertSqlSafe(sql))
         .bind(tenant_id)
         .bind(word(&filter.state))
         .bind(word(&filter.workspace_id))
         .bind(word(&filter.external_user_id))
         .bind(word(&filter.external_workspace_id))
         .bind(word(&filter.external_project_id))
-        .bind(limit)
-        .bind(offset)
         .fetch_all(pool)
-        .await
+        .await?;
+    let has_all = |row: &SandboxRow| {
+        let tags = row.tags();
+        filter.tags.iter().all(|tag| tags.contains(tag))
+    };
+    Ok(rows.into_iter().filter(has_all).collect())
 }
 
-/// How many of a tenant's sandboxes are not destroyed.
+/// Rows a list looks at; only destroyed ones can be as many.
+const MATCHES_MAX: i64 = 5000;
+
+/// How many of a tenant's sandboxes count against its limit.
 pub async fn count_live(pool: &AnyPool, tenant_id: &str) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar(
         "select count(*) from sandboxes where tenant_id = $1 and state <> 'destroyed'",
