@@ -7,10 +7,13 @@ use serde::{Deserialize, Serialize};
 #[serde(default)]
 pub struct Expose {
     /// Port inside; the template's when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub port: Option<u16>,
     /// For people.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub title: Option<String>,
     /// `public` or `private`; private when absent, except on a server that only listens on loopback.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub visibility: Option<String>,
 }
 
