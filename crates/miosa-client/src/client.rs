@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use reqwest::Method;
-use reqwest::header::{ACCEPT, AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
 use crate::call::Call;
 use crate::{ClientError, Endpoint};
@@ -72,7 +72,6 @@ impl ClientBuilder {
     /// [`ClientError::Argument`] when a value cannot stand in a header.
     pub fn build(self, endpoint: Endpoint) -> Result<Client, ClientError> {
         let mut headers = HeaderMap::new();
-        headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         if let Some(key) = &self.key {
             let mut value = header("the API key", "…", &format!("Bearer {key}"))?;
             value.set_sensitive(true);

@@ -141,7 +141,7 @@ impl Client {
         let body = Rotation {
             credential: NewCredential::api_key(value),
         };
-        self.put(format!("/admin/connectors/{uid}"))
+        self.post(format!("/admin/connectors/{uid}"))
             .json(&body)?
             .answer()
             .await
