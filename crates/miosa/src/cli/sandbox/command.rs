@@ -1,0 +1,107 @@
+//! Detached commands.
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Subcommand};
+use miosa_client::Client;
+
+use super::usage::log_text;
+use crate::cli::error::Result;
+use crate::cli::printer::{Printer, View};
+
+/// Time between two looks at a followed log.
+const LOOK_EVERY: Duration = Duration::from_millis(700);
+
+/// Verbs of detached commands.
+#[derive(Subcommand)]
+pub enum Command {
+    /// Show a command
+    #[command(after_help = "Examples:\n  miosa sandbox command get <id> <command>")]
+    Get(Which),
+    /// Show the end of a command's output
+    #[command(after_help = "Examples:\n  miosa sandbox command logs <id> <command> --follow")]
+    Logs(Logs),
+    /// Kill a command
+    #[command(after_help = "Examples:\n  miosa sandbox command kill <id> <command>")]
+    Kill(Which),
+}
+
+/// Which command.
+#[derive(Args)]
+pub struct Which {
+    /// Id of the sandbox
+    id: String,
+    /// Id of the command
+    command: String,
+}
+
+/// Which lines.
+#[derive(Args)]
+pub struct Logs {
+    #[command(flatten)]
+    which: Which,
+    /// Go on until the command ends
+    #[arg(long)]
+    follow: bool,
+    /// How many lines
+    #[arg(long, default_value_t = 200, value_name = "N")]
+    tail: u32,
+}
+
+impl Command {
+    /// Runs the verb.
+    pub async fn run(self, client: &Client, printer: &Printer) -> Result<ExitCode> {
+        match self {
+            Self::Get(args) => get(args, client, printer).await,
+            Self::Logs(args) => logs(args, client, printer).await,
+            Self::Kill(args) => kill(args, client, printer).await,
+        }
+    }
+}
+
+async fn get(args: Which, client: &Client, printer: &Printer) -> Result<ExitCode> {
+    let answer = client.command(&args.id, &args.command).await?;
+    printer.show(&answer, |command| {
+        View::Fields(vec![
+            ("id", command.id),
+            ("name", command.name.unwrap_or_default()),
+            ("command", command.command),
+            ("status", command.status),
+            (
+                "exit code",
+                command
+                    .exit_code
+                    .map(|code| code.to_string())
+                    .unwrap_or_default(),
+            ),
+            ("started", command.started_at),
+        ])
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn logs(args: Logs, client: &Client, printer: &Printer) -> Result<ExitCode> {
+    let Which { id, command } = &args.which;
+    let mut shown = String::new();
+    while args.follow && !printer.json {
+        let running = client.command(id, command).await?.json()["status"] == "running";
+        let text = log_text(client.command_logs(id, command, None).await?.json());
+        let fresh = text.strip_prefix(shown.as_str()).unwrap_or(&text);
+        printer.raw(fresh.as_bytes());
+        shown = text;
+        if !running {
+            return Ok(ExitCode::SUCCESS);
+        }
+        tokio::time::sleep(LOOK_EVERY).await;
+    }
+    let answer = client.command_logs(id, command, Some(args.tail)).await?;
+    printer.show(&answer, |data| View::Text(log_text(&data)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+async fn kill(args: Which, client: &Client, printer: &Printer) -> Result<ExitCode> {
+    let answer = client.kill_command(&args.id, &args.command).await?;
+    printer.show(&answer, |_| View::Line(format!("killed {}", args.command)))?;
+    Ok(ExitCode::SUCCESS)
+}
