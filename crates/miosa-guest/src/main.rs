@@ -13,16 +13,19 @@
 //! * nothing is buffered without a bound: a slow reader stops the command.
 //!
 //! Reading order: [`command`] (what to start), [`running`] (until it ends), then [`exec`]
-//! (attached) and [`process`] (detached); [`files`] stands alone.
+//! (attached) and [`process`] (detached); [`files`], [`ports`] and [`relay`] stand alone.
 
 mod agent;
+mod blocking;
 mod command;
 mod exec;
 mod failure;
 mod files;
 mod frames;
+mod ports;
 mod process;
 mod reaper;
+mod relay;
 mod router;
 mod running;
 mod shutdown;

@@ -16,7 +16,7 @@ use serde::de::DeserializeOwned;
 
 use crate::agent::Agent;
 use crate::failure::Failure;
-use crate::{exec, files, process};
+use crate::{exec, files, ports, process, relay};
 
 /// The whole protocol.
 pub fn routes(agent: Arc<Agent>) -> Router {
@@ -24,6 +24,8 @@ pub fn routes(agent: Arc<Agent>) -> Router {
         .route("/v1/health", get(health))
         .route("/v1/exec", get(exec::attach))
         .route("/v1/shutdown", post(shutdown))
+        .route("/v1/ports", get(ports::list))
+        .route("/v1/ports/{port}/connect", get(relay::connect))
         .merge(process::routes())
         .merge(files::routes())
         .fallback(unknown)

@@ -13,8 +13,9 @@ use miosa_api::file::{FileEntry, Listing, Written};
 use miosa_api::limits::PATH_BYTES_MAX;
 use serde::Deserialize;
 
-use super::{blocking, list, read, remove, write};
+use super::{list, read, remove, write};
 use crate::agent::Agent;
+use crate::blocking::blocking;
 use crate::failure::Failure;
 use crate::router::Parameters;
 

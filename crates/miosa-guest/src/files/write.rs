@@ -17,7 +17,7 @@ use miosa_api::limits::FILE_BYTES_MAX;
 use tokio::fs::File;
 use tokio::io::{AsyncWriteExt, BufWriter};
 
-use super::blocking;
+use crate::blocking::blocking;
 use crate::failure::Failure;
 
 /// Permission bits of a new file.

@@ -4,4 +4,5 @@ mod agent;
 mod exec;
 mod files;
 mod init;
+mod ports;
 mod processes;
