@@ -4,7 +4,7 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::Method;
 use miosa_api::guest::{ExecStart, Exit, Process, SignalRequest, frame};
-use miosa_api::limits::{PROCESS_LOG_BYTES_MAX, PROCESSES_MAX};
+use miosa_api::limits::{JSON_BODY_BYTES_MAX, PROCESS_LOG_BYTES_MAX, PROCESSES_MAX};
 
 use crate::agent::{Agent, Answer, argv_of, exited, shell};
 
@@ -183,4 +183,20 @@ async fn ended_ones_are_forgotten_first() {
     assert_eq!(known.len(), PROCESSES_MAX);
     assert!(known.iter().any(|process| process.id == living.id));
     assert!(known.iter().all(|process| process.id != "p2"));
+}
+
+#[tokio::test]
+async fn a_request_has_a_largest_size() {
+    let agent = Agent::start();
+    let fits = shell(&format!(
+        "exit 6 # {}",
+        "x".repeat(JSON_BODY_BYTES_MAX - 1024)
+    ));
+    let started = agent.detach(&fits).await;
+    agent.follow(&started.id, u64::MAX).await;
+    assert_eq!(agent.process(&started.id).await.exit, Some(exited(6)));
+    let large = agent
+        .post("/v1/processes", &shell(&"x".repeat(JSON_BODY_BYTES_MAX)))
+        .await;
+    assert_eq!(large.code(), (413, "TOO_LARGE".into()));
 }
