@@ -147,7 +147,8 @@ pub struct Process {
     pub pid: i32,
     /// Its name.
     pub name: Option<String>,
-    /// Program and arguments, or the shell's text.
+    /// Program and arguments, or the shell's text; at most the first
+    /// [`crate::limits::PROCESS_COMMAND_BYTES_MAX`] bytes.
     pub command: String,
     /// Seconds since 1970.
     pub started_at: i64,

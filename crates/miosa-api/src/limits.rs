@@ -23,6 +23,8 @@ pub const RUN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(3600);
 pub const RUN_WAIT_MAX: Duration = Duration::from_secs(600);
 /// Output of a detached process kept for reading, in bytes; older output is dropped first.
 pub const PROCESS_LOG_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of a detached process's command that a listing shows; a shell's text may have megabytes.
+pub const PROCESS_COMMAND_BYTES_MAX: usize = 4096;
 /// Detached processes remembered per sandbox, ended ones dropped first.
 pub const PROCESSES_MAX: usize = 256;
 /// Sandbox lifetime without a `timeout_sec`.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use miosa_api::guest::{ExecStart, Exit, Process};
-use miosa_api::limits::PROCESSES_MAX;
+use miosa_api::limits::{PROCESS_COMMAND_BYTES_MAX, PROCESSES_MAX};
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -117,10 +117,11 @@ impl Known {
 
 impl Detached {
     fn new(number: u64, start: &ExecStart, started: &Result<Running, NotStarted>) -> Self {
-        let command = match &start.argv[..] {
+        let mut command = match &start.argv[..] {
             [] => start.shell.clone().unwrap_or_default(),
             argv => argv.join(" "),
         };
+        command.truncate(command.floor_char_boundary(PROCESS_COMMAND_BYTES_MAX));
         Self {
             number,
             pid: started.as_ref().map_or(0, |running| running.pid),

@@ -4,7 +4,9 @@ use bytes::Bytes;
 use http_body_util::BodyExt;
 use hyper::Method;
 use miosa_api::guest::{ExecStart, Exit, Process, SignalRequest, frame};
-use miosa_api::limits::{JSON_BODY_BYTES_MAX, PROCESS_LOG_BYTES_MAX, PROCESSES_MAX};
+use miosa_api::limits::{
+    JSON_BODY_BYTES_MAX, PROCESS_COMMAND_BYTES_MAX, PROCESS_LOG_BYTES_MAX, PROCESSES_MAX,
+};
 
 use crate::agent::{Agent, Answer, argv_of, exited, shell};
 
@@ -193,6 +195,7 @@ async fn a_request_has_a_largest_size() {
         "x".repeat(JSON_BODY_BYTES_MAX - 1024)
     ));
     let started = agent.detach(&fits).await;
+    assert_eq!(started.command.len(), PROCESS_COMMAND_BYTES_MAX);
     agent.follow(&started.id, u64::MAX).await;
     assert_eq!(agent.process(&started.id).await.exit, Some(exited(6)));
     let large = agent
