@@ -76,11 +76,16 @@ async fn take(shim: &UnixStream, broker: &Arc<Broker>) -> io::Result<()> {
     answer(shim, TAKEN)?;
     tokio::select! {
         () = listening.cancel.cancelled() => {}
-        // A shim has nothing more to say: whatever it does now is its end.
-        _ = shim.readable() => {}
+        () = ended(shim) => {}
     }
     broker.stop_listening(&listening);
     Ok(())
+}
+
+/// Ready when the shim leaves. It has nothing more to say: whatever it does now is its end.
+async fn ended(shim: &UnixStream) {
+    let read = || Ok(rustix::net::recv(shim, &mut [0; 1], RecvFlags::empty())?);
+    shim.async_io(Interest::READABLE, read).await.ok();
 }
 
 async fn receive(shim: &UnixStream) -> io::Result<(ListenerHandoff, Listeners)> {
