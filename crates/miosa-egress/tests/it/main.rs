@@ -1,0 +1,18 @@
+//! The broker between real clients in real network namespaces and real TLS servers.
+//!
+//! Needs root, `ip` and `nft`: each test makes a namespace as the shim does, and hands its listeners
+//! over through the broker's own socket.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod client;
+mod curl;
+mod lifecycle;
+mod namespace;
+mod provider;
+mod refused;
+mod sandbox;
+mod stream;
+mod swap;
+mod tunnel;
+mod world;
