@@ -63,7 +63,7 @@ pub async fn admit(
         .clone()
         .or(body.image.clone())
         .unwrap_or_else(|| TEMPLATE_DEFAULT.to_owned());
-    let image = templates::layers(app, &template_id).await?;
+    let image = templates::image(app, tenant_id, &template_id).await?;
     let shape = shape(&body, &image)?;
     row(tenant_id, template_id, body, &image, shape)
 }
