@@ -1,4 +1,7 @@
-//! Audit events of egress: one per request of a sandbox, written by the broker.
+//! Audit events of egress: one per request of a sandbox, written by the broker as lines of JSON.
+//!
+//! A request that carries a credential is written before its answer is passed on and again, with the
+//! same id and its final numbers, when it ended: a later line of an id replaces the earlier.
 
 use serde::{Deserialize, Serialize};
 

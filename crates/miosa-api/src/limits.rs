@@ -73,3 +73,19 @@ pub const UPSTREAM_CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
 pub const DNS_NAMES_PER_SANDBOX_MAX: usize = 65_536;
 /// Leaf certificates kept per sandbox.
 pub const LEAVES_PER_SANDBOX_MAX: u64 = 512;
+/// Sandboxes one broker serves.
+pub const BROKER_SANDBOXES_MAX: usize = 4096;
+/// Requests at a time on one HTTP/2 connection of a sandbox.
+pub const BROKER_STREAMS_MAX: u32 = 128;
+/// Streams that may be reset before they were answered before the connection is cut (rapid reset).
+pub const BROKER_RESETS_MAX: usize = 64;
+/// How long a sandbox's connection may be idle between requests.
+pub const BROKER_IDLE_MAX: Duration = Duration::from_secs(75);
+/// How long a provider may take to answer once nothing more is sent to it.
+pub const UPSTREAM_ANSWER_MAX: Duration = Duration::from_secs(15 * 60);
+/// How long an unused connection to a provider is kept: less than most providers do.
+pub const UPSTREAM_IDLE_MAX: Duration = Duration::from_secs(30);
+/// Labels of a name the broker's DNS answers for: real hosts have fewer, channels through names more.
+pub const DNS_LABELS_MAX: usize = 16;
+/// Audit events that may wait to be written before new work waits too.
+pub const AUDIT_QUEUE_MAX: usize = 8192;
