@@ -9,6 +9,7 @@ mod client;
 mod curl;
 mod lifecycle;
 mod namespace;
+mod process;
 mod provider;
 mod refused;
 mod sandbox;

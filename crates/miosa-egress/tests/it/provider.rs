@@ -114,12 +114,11 @@ impl Provider {
                 *shared.connections.lock().unwrap() += 1;
                 let (acceptor, routes) = (acceptor.clone(), routes.clone());
                 tokio::spawn(async move {
-                    match acceptor {
-                        None => serve(stream, routes).await,
-                        Some(acceptor) => match acceptor.accept(stream).await {
-                            Ok(stream) => serve(stream, routes).await,
-                            Err(_) => (),
-                        },
+                    let Some(acceptor) = acceptor else {
+                        return serve(stream, routes).await;
+                    };
+                    if let Ok(stream) = acceptor.accept(stream).await {
+                        serve(stream, routes).await;
                     }
                 });
             }

@@ -35,17 +35,26 @@ pub const CANARY: &str = "canary-4f1c9a7be2d84be0a2b3";
 /// How long anything awaited may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+type RunningBroker = (oneshot::Sender<()>, JoinHandle<Result<(), EgressError>>);
+
 /// Everything around sandboxes.
 pub struct World {
     pub dir: TempDir,
     pub config: Config,
     sealing: SealingKey,
-    broker: Option<(oneshot::Sender<()>, JoinHandle<Result<(), EgressError>>)>,
+    broker: Option<RunningBroker>,
 }
 
 impl World {
     /// A broker that finds `hosts` at local addresses.
     pub async fn start(authority: &Authority, hosts: &[(&str, SocketAddr)]) -> Self {
+        let mut world = Self::prepare(authority, hosts);
+        world.start_broker().await;
+        world
+    }
+
+    /// The same without a running broker.
+    pub fn prepare(authority: &Authority, hosts: &[(&str, SocketAddr)]) -> Self {
         let dir = tempfile::tempdir().unwrap();
         let (opening, sealing) = OpeningKey::generate();
         opening.write(&dir.path().join("open.key")).unwrap();
@@ -62,14 +71,12 @@ impl World {
             allowed_ranges: vec!["127.0.0.77/32".parse().unwrap()],
             drop_to_uid: None,
         };
-        let mut world = Self {
+        Self {
             dir,
             config,
             sealing,
             broker: None,
-        };
-        world.start_broker().await;
-        world
+        }
     }
 
     /// Starts the broker and waits until it answers.
