@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use miosa_api::broker::{
     BrokerSandbox, BrokerStatus, ListenerHandoff, PolicyApplied, SandboxPolicy, Sealed,
 };
+use miosa_api::limits::BROKER_SANDBOXES_MAX;
 use miosa_vault::{OpenError, OpeningKey, SecretValue};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -18,9 +19,6 @@ use crate::ca::SandboxCa;
 use crate::policy::CompiledPolicy;
 use crate::sandbox::{Generation, Listening, Sandbox};
 use crate::upstream::Upstream;
-
-/// Sandboxes one broker serves at most.
-const SANDBOXES_MAX: usize = 4096;
 
 /// Shared by all tasks of the process.
 pub struct Broker {
@@ -47,7 +45,7 @@ pub enum ApplyError {
     #[error("the sandbox belongs to another tenant")]
     OtherTenant,
     /// Too many.
-    #[error("this broker serves {SANDBOXES_MAX} sandboxes already")]
+    #[error("this broker serves {BROKER_SANDBOXES_MAX} sandboxes already")]
     Full,
     /// It could not be compiled.
     #[error("the policy is not valid")]
@@ -158,7 +156,7 @@ impl Broker {
         sandboxes: &mut HashMap<String, Arc<Sandbox>>,
         id: &str,
     ) -> Option<Arc<Sandbox>> {
-        if sandboxes.len() >= SANDBOXES_MAX {
+        if sandboxes.len() >= BROKER_SANDBOXES_MAX {
             return None;
         }
         let client = self.upstream.client();

@@ -13,7 +13,10 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use miosa_api::broker::RefusalCode;
-use miosa_api::limits::{BROKER_HEAD_BYTES_MAX, BROKER_HEADERS_MAX, FIRST_BYTES_TIMEOUT};
+use miosa_api::limits::{
+    BROKER_HEAD_BYTES_MAX, BROKER_HEADERS_MAX, BROKER_IDLE_MAX, BROKER_RESETS_MAX,
+    BROKER_STREAMS_MAX, FIRST_BYTES_TIMEOUT,
+};
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::net::TcpStream;
@@ -26,10 +29,6 @@ use crate::own_refusal::own_refusal;
 use crate::policy::Destination;
 use crate::serve;
 
-/// Requests at a time on one HTTP/2 connection.
-const STREAMS_MAX: u32 = 128;
-/// Streams that may be reset before they were answered, and by us, before the connection is cut.
-const RESETS_MAX: usize = 64;
 /// Flow control windows towards the sandbox.
 const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
@@ -123,17 +122,17 @@ fn server() -> auto::Builder<TokioExecutor> {
     server
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(serve::IDLE_MAX)
+        .header_read_timeout(BROKER_IDLE_MAX)
         .max_buf_size(BROKER_HEAD_BYTES_MAX)
         .max_headers(BROKER_HEADERS_MAX);
     server
         .http2()
         .timer(TokioTimer::new())
-        .keep_alive_interval(serve::IDLE_MAX)
+        .keep_alive_interval(BROKER_IDLE_MAX)
         .max_header_list_size(u32::try_from(BROKER_HEAD_BYTES_MAX).unwrap_or(u32::MAX))
-        .max_concurrent_streams(STREAMS_MAX)
-        .max_pending_accept_reset_streams(RESETS_MAX)
-        .max_local_error_reset_streams(RESETS_MAX)
+        .max_concurrent_streams(BROKER_STREAMS_MAX)
+        .max_pending_accept_reset_streams(BROKER_RESETS_MAX)
+        .max_local_error_reset_streams(BROKER_RESETS_MAX)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
     server

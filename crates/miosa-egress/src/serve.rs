@@ -2,8 +2,9 @@
 //!
 //! [`pass`] is the whole of it: each stage takes the value only the stage before can make.
 
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
@@ -11,6 +12,7 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy;
 use miosa_api::broker::RefusalCode;
+use miosa_api::limits::UPSTREAM_ANSWER_MAX;
 
 use crate::audit::Record;
 use crate::body::{AnswerBody, RequestBody};
@@ -25,11 +27,6 @@ use crate::sandbox::Generation;
 use crate::substitute::{Substituted, clean_response_headers};
 use crate::upstream::DialError;
 use crate::websocket;
-
-/// How long a connection of a sandbox may be idle between requests.
-pub const IDLE_MAX: Duration = Duration::from_secs(75);
-/// How long a provider may think before it answers.
-const ANSWER_MAX: Duration = Duration::from_secs(15 * 60);
 
 /// Serves one request. Whatever happens, there is an answer and an audit event.
 pub async fn serve(service: &Service, request: Request<Incoming>) -> Response<AnswerBody> {
@@ -99,11 +96,7 @@ async fn send(
     } else {
         let body = RequestBody::new(payload.body, record.sent());
         let request = outgoing(&service.destination, parts, body)?;
-        let sent = service.peer.sandbox.client.request(request);
-        let response = tokio::time::timeout(ANSWER_MAX, sent)
-            .await
-            .map_err(|_| own_refusal(RefusalCode::UpstreamUnreachable))?
-            .map_err(|error| own_refusal(code_of(&error)))?;
+        let response = answered(service, request, record).await?;
         (response, None)
     };
     let is_upgraded = relay.is_some();
@@ -127,6 +120,29 @@ async fn send(
         redactor,
         relay,
     })
+}
+
+/// Waits for the head of an answer as long as something is still being sent.
+async fn answered(
+    service: &Service,
+    request: Request<RequestBody>,
+    record: &Record,
+) -> Result<Response<Incoming>, Refusal> {
+    let mut answer = pin!(service.peer.sandbox.client.request(request));
+    let sent = record.sent();
+    let mut sent_before = None;
+    loop {
+        match tokio::time::timeout(UPSTREAM_ANSWER_MAX, &mut answer).await {
+            Ok(answer) => return answer.map_err(|error| own_refusal(code_of(&error))),
+            Err(_) => {
+                let sent_now = Some(sent.load(Ordering::Relaxed));
+                if sent_now == sent_before {
+                    return Err(own_refusal(RefusalCode::UpstreamUnreachable));
+                }
+                sent_before = sent_now;
+            }
+        }
+    }
 }
 
 async fn written(record: &Record) -> Result<(), Refusal> {

@@ -7,13 +7,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use fs_err::{File, OpenOptions};
+use miosa_api::limits::AUDIT_QUEUE_MAX;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use crate::error::EgressError;
 
-/// Lines that may wait for the writer.
-const QUEUE_LINES_MAX: usize = 8192;
 /// Lines of one write.
 const BATCH_LINES_MAX: usize = 512;
 
@@ -37,7 +36,7 @@ impl AuditLog {
             source,
         })?;
         let healthy = Arc::new(AtomicBool::new(true));
-        let (queue, lines) = mpsc::channel(QUEUE_LINES_MAX);
+        let (queue, lines) = mpsc::channel(AUDIT_QUEUE_MAX);
         let mut writer = Writer {
             path: path.to_owned(),
             file: Some(file),

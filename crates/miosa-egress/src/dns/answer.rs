@@ -2,13 +2,12 @@
 
 use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
+use miosa_api::limits::DNS_LABELS_MAX;
 
 use super::table::NameTable;
 
 /// Seconds an answer may be kept. Short: the table may forget a name, and a restart may move one.
 const TTL_SECONDS: u32 = 30;
-/// Labels of a name at most. Real hosts have fewer; channels through names have more.
-const LABELS_MAX: usize = 16;
 
 /// The answer to `question`; none when it cannot be read as one.
 #[must_use]
@@ -52,7 +51,7 @@ fn fill(request: &Message, response: &mut Message, table: &mut NameTable) -> Res
 /// The name as policy writes it, if it could be a host of the internet.
 fn host_name(name: &Name) -> Option<String> {
     let labels = usize::from(name.num_labels());
-    if !(2..=LABELS_MAX).contains(&labels) {
+    if !(2..=DNS_LABELS_MAX).contains(&labels) {
         return None;
     }
     let text = name.to_ascii().trim_end_matches('.').to_ascii_lowercase();
@@ -113,7 +112,7 @@ mod tests {
     #[test]
     fn names_that_cannot_be_hosts_do_not_exist() {
         let mut table = NameTable::default();
-        let deep = format!("{}example.com.", "a.".repeat(LABELS_MAX));
+        let deep = format!("{}example.com.", "a.".repeat(DNS_LABELS_MAX));
         for name in [
             "localhost.",
             "metadata.",

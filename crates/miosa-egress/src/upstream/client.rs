@@ -5,12 +5,12 @@ use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use http::Uri;
 use hyper_util::client::legacy;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use miosa_api::limits::UPSTREAM_IDLE_MAX;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tower::Service;
@@ -19,8 +19,6 @@ use super::{DialError, TlsWire, Upstream};
 use crate::body::RequestBody;
 use crate::policy::Host;
 
-/// How long an unused connection is kept: less than most providers do.
-const POOL_IDLE: Duration = Duration::from_secs(30);
 /// Unused connections kept per provider.
 const POOL_IDLE_PER_HOST_MAX: usize = 32;
 /// Flow control windows: enough for a fast provider, bounded for a slow sandbox.
@@ -48,7 +46,7 @@ pub fn build(connector: Connector) -> Client {
     legacy::Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
-        .pool_idle_timeout(POOL_IDLE)
+        .pool_idle_timeout(UPSTREAM_IDLE_MAX)
         .pool_max_idle_per_host(POOL_IDLE_PER_HOST_MAX)
         .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
         .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
