@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use miosa_runtime::{Runtime, RuntimeConfig};
+use miosa_runtime::{Container, Runtime, RuntimeConfig, RuntimeError};
 use miosa_vault::{KeyFileError, SealingKey};
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -132,15 +132,25 @@ async fn open(
 
 /// The one place that knows which runtime there is.
 fn isolation(config: &Config, deps: &Dependencies) -> Arc<dyn Runtime> {
+    let settings = RuntimeConfig {
+        program: deps.program.clone(),
+        guest_binary: deps.guest_binary.clone(),
+        run_dir: config.run_dir.clone(),
+        data_dir: config.data_dir.clone(),
+    };
+    let (what, hint) = match Container::new(settings.clone()) {
+        Ok(container) => return Arc::new(container),
+        Err(RuntimeError::Unavailable { what, hint }) => (what, hint),
+        Err(other) => (
+            other.to_string(),
+            "the server's log has the cause".to_owned(),
+        ),
+    };
+    tracing::error!(%what, %hint, "this host cannot run sandboxes");
     Arc::new(Absent {
-        config: RuntimeConfig {
-            program: deps.program.clone(),
-            guest_binary: deps.guest_binary.clone(),
-            run_dir: config.run_dir.clone(),
-            data_dir: config.data_dir.clone(),
-        },
-        what: "its runtime".to_owned(),
-        hint: "use a build that has one".to_owned(),
+        config: settings,
+        what,
+        hint,
     })
 }
 
