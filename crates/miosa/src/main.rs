@@ -6,6 +6,7 @@
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod cli;
+mod guest_binary;
 mod roles;
 
 use std::path::Path;

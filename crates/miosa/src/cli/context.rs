@@ -151,6 +151,13 @@ fn save(args: Name, printer: &Printer) -> Result<()> {
     Ok(())
 }
 
+/// Keeps the present settings under a name.
+pub fn keep(name: &str) -> Result<()> {
+    let mut contexts = load()?;
+    contexts.insert(name.to_owned(), present()?);
+    store(&contexts)
+}
+
 fn show(args: MaybeName, printer: &Printer) -> Result<()> {
     let context = match args.name {
         Some(name) => shown(find(&load()?, &name)?),

@@ -9,8 +9,9 @@ mod config;
 mod connectors;
 mod context;
 mod doctor;
-mod error;
+pub mod error;
 mod identity;
+mod keys;
 mod login;
 mod printer;
 mod runs;
@@ -20,8 +21,10 @@ mod settings;
 mod shell;
 mod templates;
 mod units;
+mod up;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::builder::FalseyValueParser;
@@ -29,6 +32,8 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use error::{CliError, Result};
 use printer::{Printer, View};
+
+use crate::roles;
 
 /// Run AI agents in sandboxes that never hold a credential.
 #[derive(Parser)]
@@ -146,6 +151,24 @@ enum Command {
     /// Show what the server can do
     #[command(after_help = "Examples:\n  miosa capabilities --json")]
     Capabilities,
+    /// Start a server for own use
+    #[command(after_help = up::EXAMPLES)]
+    Up(up::Up),
+    /// End the server that `miosa up` started, and its broker
+    #[command(after_help = "Examples:\n  miosa down\n  miosa down --destroy")]
+    Down(up::Down),
+    /// Run the control plane of an operator's settings
+    #[command(after_help = "Examples:\n  miosa server --config /etc/miosa/server.toml")]
+    Server(Role),
+    /// Run the egress broker (started by the server)
+    #[command(
+        hide = true,
+        after_help = "Examples:\n  miosa egress --config /etc/miosa/server.toml"
+    )]
+    Egress(Role),
+    /// Make keys on the server itself
+    #[command(subcommand)]
+    Keys(keys::Keys),
     /// Print a completion script for a shell
     #[command(
         after_help = "Examples:\n  miosa completion bash > /etc/bash_completion.d/miosa\n  miosa completion zsh > ~/.zfunc/_miosa"
@@ -157,6 +180,14 @@ enum Command {
     /// Print the version
     #[command(after_help = "Examples:\n  miosa version --json")]
     Version,
+}
+
+/// Settings of a role.
+#[derive(Args)]
+struct Role {
+    /// File with the settings
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
 }
 
 /// Parses the command line, runs the command, shows its error.
@@ -183,6 +214,11 @@ fn run(cli: Cli, printer: &Printer) -> Result<ExitCode> {
         Command::Completion { shell } => Ok(completion(shell, printer)),
         Command::Version => Ok(version(printer)),
         Command::Logout => login::logout(printer),
+        Command::Up(args) => up::up(&args, printer),
+        Command::Down(args) => up::down(&args, printer),
+        Command::Server(args) => roles::server(&args.config),
+        Command::Egress(args) => roles::egress(&args.config),
+        Command::Keys(command) => command.run(printer),
         Command::Config(command) => command.run(&globals, printer),
         Command::Context(command) => command.run(&globals, printer),
         command => runtime()?.block_on(speak(command, &globals, printer)),
