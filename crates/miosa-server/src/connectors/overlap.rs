@@ -72,7 +72,7 @@ fn endpoints_overlap(a: &Endpoint, b: &Endpoint) -> bool {
 /// Whether two lists of segments, `*` for one and a last `**` for any rest, have a path in common.
 fn meet(a: &[&str], b: &[&str]) -> bool {
     match (a.split_first(), b.split_first()) {
-        (Some((&"**", _)), Some(_)) | (Some(_), Some((&"**", _))) | (None, None) => true,
+        (Some((&"**", _)), _) | (_, Some((&"**", _))) | (None, None) => true,
         (Some((x, a_rest)), Some((y, b_rest))) => {
             let same = x == y || (*x == "*" && !y.is_empty()) || (*y == "*" && !x.is_empty());
             same && meet(a_rest, b_rest)
@@ -103,7 +103,7 @@ mod tests {
             ("/mcp", "/mcp/", false),
             ("/mcp", "/mcpx", false),
             ("/v1/models/**", "/v1/models/a", true),
-            ("/v1/models/**", "/v1/models", false),
+            ("/v1/models/**", "/v1/models", true),
             ("/*/*/info/refs", "/o/r/info/refs", true),
             ("/*/*/info/refs", "/o/info/refs", false),
             ("/*", "/", false),
