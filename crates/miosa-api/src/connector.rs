@@ -181,7 +181,7 @@ pub struct PreflightStatus {
 /// One step of a preflight.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PreflightStep {
-    /// Stable name: `bound`, `probe`, `wrong_path`, `other_host`, `plain_http`, `environment`, `agent`, `cwd`.
+    /// Stable name: `bound`, `environment`, `probe`, `wrong_path`, `wrong_method`, `other_host`, `plain_http`, `agent`, `cwd`.
     pub name: String,
     /// Whether it is as it must be.
     pub ok: bool,

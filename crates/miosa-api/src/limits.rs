@@ -21,6 +21,12 @@ pub const RUN_TIMEOUT_MAX: Duration = Duration::from_secs(24 * 3600);
 pub const RUN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(3600);
 /// How long `POST /runs` waits for an end before it answers with the running run.
 pub const RUN_WAIT_MAX: Duration = Duration::from_secs(600);
+/// Events kept of one run; later ones are dropped, but the end is always told.
+pub const RUN_EVENTS_MAX: i64 = 20_000;
+/// Pieces of output kept of one run (each at most one frame of the guest); later ones are dropped.
+pub const RUN_OUTPUT_PIECES_MAX: i64 = 10_000;
+/// How long a preflight may take, from the first probe to the last answer.
+pub const PREFLIGHT_TIMEOUT: Duration = Duration::from_secs(8);
 /// Output of a detached process kept for reading, in bytes; older output is dropped first.
 pub const PROCESS_LOG_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Bytes of a detached process's command that a listing shows; a shell's text may have megabytes.

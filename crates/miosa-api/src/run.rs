@@ -147,8 +147,8 @@ pub struct RunEvent {
     pub id: i64,
     /// The run.
     pub run_id: String,
-    /// `run.started`, `agent.text`, `agent.tool_call`, `agent.tool_result`, `agent.output`,
-    /// `agent.stderr`, `run.finished`.
+    /// `run.started`, `agent.started`, `agent.text`, `agent.tool_call`, `agent.tool_result`,
+    /// `agent.output`, `agent.stderr`, `agent.result`, `run.finished`.
     #[serde(rename = "type")]
     pub kind: String,
     /// Status of the run when it happened.
