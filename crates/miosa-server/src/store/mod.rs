@@ -6,6 +6,7 @@
 
 pub mod api_keys;
 pub mod audit;
+pub mod audit_query;
 pub mod bindings;
 pub mod connectors;
 pub mod events;
