@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use miosa_api::connector::{AttachConnector, Binding};
+use miosa_api::connector::{AttachConnector, Binding, Preflight, PreflightRequest};
 use miosa_api::error::ErrorBody;
 use miosa_api::{Data, List};
 use serde_json::json;
@@ -13,13 +13,14 @@ use crate::auth::{Caller, Scope};
 use crate::http::json::{self, Json, Path};
 use crate::http::page;
 use crate::store::sandboxes::{self, SandboxRow};
-use crate::{ApiError, App, bindings};
+use crate::{ApiError, App, bindings, preflight as flight};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list, attach))
         .routes(routes!(detach))
         .routes(routes!(sync))
+        .routes(routes!(preflight))
 }
 
 async fn sandbox(app: &App, caller: &Caller, id: &str) -> Result<SandboxRow, ApiError> {
@@ -93,4 +94,21 @@ async fn sync(
     Ok(json::data(
         json!({ "synced": true, "status": "materialized", "env_keys": env_keys }),
     ))
+}
+
+/// Proves from inside the sandbox that an agent can start and that the credential works where it belongs
+/// and nowhere else.
+#[utoipa::path(post, path = "/sandboxes/{id}/connectors/preflight", tag = "sandbox connectors",
+    params(("id" = String, Path)), request_body = PreflightRequest,
+    responses((status = 200, body = Data<Preflight>), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody),
+        (status = 422, body = ErrorBody)))]
+async fn preflight(
+    State(app): State<App>,
+    caller: Caller,
+    Path(id): Path<String>,
+    Json(body): Json<PreflightRequest>,
+) -> Result<Response, ApiError> {
+    caller.require(Scope::ConnectorsRead)?;
+    let sandbox = sandbox(&app, &caller, &id).await?;
+    Ok(json::data(flight::run(&app, &sandbox, &body).await?))
 }

@@ -1,1 +1,0 @@
-//! Preflight of a connector.
