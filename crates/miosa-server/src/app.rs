@@ -22,6 +22,7 @@ use crate::device_login::DeviceLogins;
 use crate::events::Events;
 use crate::guest::Guest;
 use crate::lifecycle::Drivers;
+use crate::runs::Runs;
 
 /// What the server needs of the program it is part of.
 #[derive(Debug, Clone)]
@@ -56,6 +57,8 @@ pub struct Inner {
     pub broker: Broker,
     /// Events of sandboxes.
     pub events: Events,
+    /// Tells waiting callers of news of runs.
+    pub runs: Runs,
     /// One task per sandbox.
     pub drivers: Drivers,
     /// Builds of templates under way.

@@ -119,6 +119,7 @@ async fn open(
         deps,
         pool,
         events,
+        runs: Default::default(),
         drivers: Default::default(),
         builds: Default::default(),
         activity: Default::default(),
