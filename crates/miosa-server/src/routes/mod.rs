@@ -21,6 +21,7 @@ mod runs;
 mod sandbox_connectors;
 mod sandboxes;
 mod services;
+mod template_builds;
 mod templates;
 
 use axum::extract::Request;

@@ -1,0 +1,174 @@
+//! Exposing ports and handing out tokens for them.
+
+use miosa_api::error::ErrorCode;
+use miosa_api::id::PreviewId;
+use miosa_api::preview::{Expose, Preview};
+use sha2::{Digest, Sha256};
+use url::Url;
+
+use super::host;
+use crate::clock::{now_ms, rfc3339};
+use crate::store::previews::{self as store, PreviewRow, TokenRow};
+use crate::store::sandboxes::SandboxRow;
+use crate::{ApiError, App};
+
+/// Beginning of a token for one shared preview.
+pub const SHARE_PREFIX: &str = "miosa_pv_";
+/// Beginning of a token for all previews of a sandbox.
+pub const SANDBOX_PREFIX: &str = "mp_";
+const TTL_DEFAULT_SEC: i64 = 3600;
+const TTL_MAX_SEC: i64 = 30 * 24 * 3600;
+const TITLE_CHARS_MAX: usize = 200;
+
+/// A token just made: shown once.
+pub struct Minted {
+    /// The token.
+    pub token: String,
+    /// When it ends, in milliseconds since 1970.
+    pub expires_at: i64,
+}
+
+/// Exposes a port of a sandbox.
+pub async fn expose(app: &App, sandbox: &SandboxRow, asked: &Expose) -> Result<Preview, ApiError> {
+    let port = asked
+        .port
+        .or(sandbox.image().preview_port)
+        .filter(|port| *port > 0);
+    let port = port.ok_or_else(|| {
+        ApiError::invalid(
+            "port",
+            "name one; the template has no application of its own",
+        )
+    })?;
+    let visibility = match asked.visibility.as_deref() {
+        Some(word @ ("public" | "private")) => word,
+        Some(other) => {
+            return Err(ApiError::invalid(
+                "visibility",
+                format!("{other} is neither public nor private"),
+            ));
+        }
+        // Nobody but this machine reaches a server on loopback.
+        None if app.config.listen.ip().is_loopback() => "public",
+        None => "private",
+    };
+    if asked
+        .title
+        .as_ref()
+        .is_some_and(|title| title.chars().count() > TITLE_CHARS_MAX)
+    {
+        return Err(ApiError::invalid(
+            "title",
+            format!("is longer than {TITLE_CHARS_MAX} characters"),
+        ));
+    }
+    let row = PreviewRow {
+        id: PreviewId::new().to_string(),
+        tenant_id: sandbox.tenant_id.clone(),
+        sandbox_id: sandbox.id.clone(),
+        port: i64::from(port),
+        name: asked.title.clone(),
+        visibility: visibility.to_owned(),
+        created_at: now_ms(),
+    };
+    let row = store::put(&app.pool, &row).await?;
+    Ok(shown(app, sandbox, &row))
+}
+
+/// A preview as callers see it.
+#[must_use]
+pub fn shown(app: &App, sandbox: &SandboxRow, row: &PreviewRow) -> Preview {
+    let port = u16::try_from(row.port).unwrap_or(0);
+    let url = url(
+        app.public_url(),
+        &host::format(Some(port), &sandbox.slug, &app.config.preview_domain),
+    );
+    Preview {
+        id: row.id.clone(),
+        sandbox_id: row.sandbox_id.clone(),
+        port,
+        name: row.name.clone(),
+        visibility: row.visibility.clone(),
+        state: "active".to_owned(),
+        preview_url: url.clone(),
+        url,
+        url_class: "temporary_preview".to_owned(),
+        stable_for_embedding: false,
+        recommended_next_action: "create_alias_or_publish".to_owned(),
+        created_at: rfc3339(row.created_at),
+    }
+}
+
+/// The API's address with another host: same scheme, same port.
+fn url(public_url: &str, host: &str) -> String {
+    let public = Url::parse(public_url).ok();
+    let scheme = public.as_ref().map_or("http", Url::scheme);
+    match public.as_ref().and_then(Url::port) {
+        Some(port) => format!("{scheme}://{host}:{port}"),
+        None => format!("{scheme}://{host}"),
+    }
+}
+
+/// Makes a token for one preview, or for all of the sandbox.
+pub async fn mint(
+    app: &App,
+    sandbox: &SandboxRow,
+    preview: Option<&PreviewRow>,
+    ttl_sec: Option<i64>,
+) -> Result<Minted, ApiError> {
+    let ttl = ttl_sec.unwrap_or(TTL_DEFAULT_SEC);
+    if !(1..=TTL_MAX_SEC).contains(&ttl) {
+        return Err(ApiError::new(
+            ErrorCode::ValidationFailed,
+            format!("a token lives 1 to {TTL_MAX_SEC} seconds"),
+        ));
+    }
+    let prefix = if preview.is_some() {
+        SHARE_PREFIX
+    } else {
+        SANDBOX_PREFIX
+    };
+    let token = format!("{prefix}{}", hex::encode(rand::random::<[u8; 32]>()));
+    let now = now_ms();
+    let row = TokenRow {
+        hash: hash(&token),
+        sandbox_id: sandbox.id.clone(),
+        preview_id: preview.map(|preview| preview.id.clone()),
+        prefix: token[..prefix.len() + 4].to_owned(),
+        created_at: now,
+        expires_at: now + ttl * 1000,
+    };
+    store::insert_token(&app.pool, &row).await?;
+    Ok(Minted {
+        token,
+        expires_at: row.expires_at,
+    })
+}
+
+/// What is stored of a token: it is 256 random bits, so its hash alone identifies it.
+#[must_use]
+pub fn hash(token: &str) -> String {
+    hex::encode(Sha256::digest(token.as_bytes()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::url;
+
+    #[test]
+    fn addresses_have_the_scheme_and_port_of_the_api() {
+        for (public, want) in [
+            (
+                "http://127.0.0.1:7070",
+                "http://3000-a.sandbox.localhost:7070",
+            ),
+            ("https://miosa.example", "https://3000-a.sandbox.localhost"),
+            (
+                "https://miosa.example:8443/x",
+                "https://3000-a.sandbox.localhost:8443",
+            ),
+        ] {
+            assert_eq!(url(public, "3000-a.sandbox.localhost"), want);
+        }
+    }
+}
