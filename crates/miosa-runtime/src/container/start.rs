@@ -11,7 +11,7 @@ use tokio::process::{Child, Command};
 
 use super::{Container, Inner, group, stop};
 use crate::error::{RuntimeError, Step};
-use crate::files::{Launch, Report, SandboxFiles, write_json};
+use crate::files::{Ended, Launch, Report, SandboxFiles, read_json, write_json};
 use crate::probe::HOST_PATH;
 use crate::runtime::{SandboxSpec, Started, Upper};
 use crate::{bundle, disk, uids};
@@ -145,12 +145,10 @@ async fn answer(shim: &mut Child, files: &SandboxFiles) -> Result<Started, Runti
         .await
         .step("reading the shim's answer")?;
     match serde_json::from_str(&line) {
-        Ok(Report::Ready { pid }) => {
-            UnixStream::connect(files.guest_socket())
-                .await
-                .step("connecting to the guest agent")?;
-            Ok(Started { init_pid: pid })
-        }
+        Ok(Report::Ready { pid }) => match UnixStream::connect(files.guest_socket()).await {
+            Ok(_) => Ok(Started { init_pid: pid }),
+            Err(_) => Err(RuntimeError::Start(ended_at_once(files))),
+        },
         Ok(Report::Error {
             disk_full: true,
             message,
@@ -158,6 +156,15 @@ async fn answer(shim: &mut Child, files: &SandboxFiles) -> Result<Started, Runti
         Ok(Report::Error { message, .. }) => Err(RuntimeError::Start(message)),
         Err(_) => Err(RuntimeError::Start(silent(shim, files).await)),
     }
+}
+
+/// Words for a guest agent whose socket is closed already.
+fn ended_at_once(files: &SandboxFiles) -> String {
+    let ended = read_json(&files.exit()).ok().flatten();
+    let reason = ended.map_or_else(|| "reason unknown".to_owned(), |ended: Ended| ended.reason);
+    let log = fs_err::read_to_string(files.guest_log()).unwrap_or_default();
+    let said = log.lines().last().unwrap_or("it wrote nothing");
+    format!("the guest agent ended at once ({reason}): {said}")
 }
 
 /// Words for a shim that ended without any.

@@ -21,8 +21,13 @@ pub(super) fn write(hostname: &str) -> Result<(), RuntimeError> {
     }
 }
 
-/// Writes a file in place of whatever is there; a link is not followed.
+/// Writes a file in place of whatever is there; a link is not followed. One that says the same
+/// stays, so that a sandbox with a full disk can start again.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
+    let regular = fs_err::symlink_metadata(path).is_ok_and(|meta| meta.is_file());
+    if regular && fs_err::read_to_string(path).is_ok_and(|found| found == text) {
+        return Ok(());
+    }
     crate::files::gone(fs_err::remove_file(path))?;
     fs_err::write(path, text)
 }

@@ -72,14 +72,14 @@ fn listener(kind: SocketType, port: u16) -> io::Result<OwnedFd> {
 fn rules() -> String {
     format!(
         "table ip miosa {{
-  chain redirect {{
+  chain to_broker {{
     type nat hook output priority -100; policy accept;
     ip daddr {{ 127.0.0.0/8, {OWN} }} accept
     udp dport 53 dnat to {BROKER}:{DNS_UDP_PORT}
     tcp dport 53 dnat to {BROKER}:{DNS_TCP_PORT}
     meta l4proto tcp dnat to {BROKER}:{TCP_PORT}
   }}
-  chain refuse {{
+  chain refusals {{
     type filter hook input priority 0; policy accept;
     ip daddr {{ 127.0.0.0/8, {OWN} }} accept
     ct state established,related accept
