@@ -4,9 +4,10 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use miosa_api::id::SandboxId;
-use miosa_runtime::{Container, Network, RuntimeConfig, SandboxSpec, Upper};
+use miosa_runtime::{Container, Network, Runtime, RuntimeConfig, SandboxSpec, Upper};
 use tempfile::TempDir;
 
 /// Where a test's scripts leave what they found.
@@ -34,6 +35,83 @@ impl World {
 
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
+    }
+
+    /// Another runtime on the same folders, as after a restart of the server.
+    pub fn reopen(&self) -> Container {
+        Container::new(config(self.dir.path())).expect("the same host")
+    }
+
+    /// Makes the guests of later starts run another script.
+    pub fn set_script(&self, script: &str) {
+        std::fs::write(self.path("guest"), format!("#!/bin/sh\n{script}\n")).expect("guest");
+    }
+
+    /// Starts the sandbox, waits for its end and says why it ended.
+    pub async fn run(&self, spec: &SandboxSpec) -> String {
+        self.runtime.start(spec).await.expect("start");
+        self.runtime.wait_exit(&spec.id).await
+    }
+
+    /// The shim's process id, from its state.
+    pub fn shim_pid(&self, id: &SandboxId) -> i32 {
+        let state = config(self.dir.path()).sandbox_dir(id).join("state.json");
+        let state: serde_json::Value =
+            serde_json::from_slice(&std::fs::read(state).expect("state")).expect("state");
+        state["shim"]["pid"]
+            .as_i64()
+            .and_then(|pid| pid.try_into().ok())
+            .expect("pid")
+    }
+
+    /// Everything of the sandbox that can be found on the host, in words.
+    pub fn leftovers(&self, id: &SandboxId) -> Vec<String> {
+        let folder = self.dir.path().to_str().expect("path");
+        let mut found = Vec::new();
+        for process in std::fs::read_dir("/proc").expect("proc").flatten() {
+            let cmdline = std::fs::read_to_string(process.path().join("cmdline"));
+            if cmdline.is_ok_and(|text| text.contains(folder) && text.contains("shim")) {
+                found.push(format!("process {:?}", process.file_name()));
+            }
+        }
+        let mounts = std::fs::read_to_string("/proc/self/mountinfo").expect("mounts");
+        found.extend(
+            mounts
+                .lines()
+                .filter(|line| line.contains(folder))
+                .map(str::to_owned),
+        );
+        let output = Command::new("losetup").arg("-a").output().expect("losetup");
+        let loops = String::from_utf8_lossy(&output.stdout).into_owned();
+        found.extend(
+            loops
+                .lines()
+                .filter(|line| line.contains(id.as_str()))
+                .map(str::to_owned),
+        );
+        let groups = ["/sys/fs/cgroup", "-type", "d", "-name", id.as_str()];
+        let output = Command::new("find").args(groups).output().expect("find");
+        found.extend(
+            String::from_utf8_lossy(&output.stdout)
+                .lines()
+                .map(str::to_owned),
+        );
+        let files = [folder, "-name", &format!("*{id}*")];
+        let output = Command::new("find").args(files).output().expect("find");
+        found.extend(
+            String::from_utf8_lossy(&output.stdout)
+                .lines()
+                .map(str::to_owned),
+        );
+        let slots = std::fs::read_dir(self.path("run/uids"))
+            .expect("slots")
+            .flatten();
+        found.extend(
+            slots
+                .map(|slot| format!("{:?}", slot.path()))
+                .filter(|slot| !slot.contains("lock")),
+        );
+        found
     }
 
     /// A sandbox that writes to the folder `upper` and has no network.
@@ -89,7 +167,7 @@ fn shim() -> PathBuf {
     shim
 }
 
-/// A root of busybox and its names.
+/// A root of busybox and its names, and perl for raw system calls.
 fn make_root(root: &Path) {
     static NAMES: OnceLock<Vec<String>> = OnceLock::new();
     let names = NAMES.get_or_init(|| {
@@ -111,4 +189,29 @@ fn make_root(root: &Path) {
     for name in names.iter().filter(|name| *name != "busybox") {
         std::os::unix::fs::symlink("busybox", root.join("bin").join(name)).expect("applet");
     }
+    copy_program("/usr/bin/perl", root);
+}
+
+/// Copies a program with the libraries it needs.
+fn copy_program(program: &str, root: &Path) {
+    let output = Command::new("ldd").arg(program).output().expect("ldd");
+    let text = String::from_utf8(output.stdout).expect("libraries");
+    let libraries = text.split_whitespace().filter(|word| word.starts_with('/'));
+    for path in libraries.chain([program]) {
+        let target = root.join(path.trim_start_matches('/'));
+        std::fs::create_dir_all(target.parent().expect("folder")).expect("folder");
+        std::fs::copy(path, target).expect("copy");
+    }
+}
+
+/// Waits until it holds.
+pub async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let wait = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(10), wait)
+        .await
+        .unwrap_or_else(|_| panic!("{what}"));
 }
