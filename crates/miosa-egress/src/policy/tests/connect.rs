@@ -200,3 +200,26 @@ fn row_113_a_new_generation_judges_an_old_connection() {
         Some(RefusalCode::HostDenied)
     );
 }
+
+#[test]
+fn cleartext_is_never_what_a_binding_is_about_on_any_port() {
+    let source = SandboxPolicy {
+        mode: PolicyMode::Enforce,
+        ..source()
+    };
+    let policy = CompiledPolicy::compile(&source, "s").unwrap();
+    for port in [80, 443] {
+        let to = Destination {
+            port,
+            ..http("mcp.test")
+        };
+        let code = |headers: &[(&str, &str)]| {
+            let result = run(&policy, &to, head(&to, "POST", "/mcp", headers));
+            result.err().map(|refusal| refusal.code)
+        };
+        assert_eq!(code(&[]), Some(RefusalCode::HostNotAllowed));
+        let placeholder = [("authorization", &*bearer(0))];
+        assert_eq!(code(&placeholder), Some(RefusalCode::CleartextCredential));
+        assert!(!policy.is_bound(&to));
+    }
+}
