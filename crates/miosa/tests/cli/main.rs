@@ -1,5 +1,10 @@
 //! The real binary against a real HTTP server that answers as the contract says.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "helpers of tests are not tests to clippy"
+)]
+
 mod connectors;
 mod errors;
 mod files;
@@ -7,3 +12,4 @@ mod help;
 mod identity;
 mod sandbox;
 mod server;
+mod up;

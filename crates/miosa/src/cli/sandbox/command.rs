@@ -13,6 +13,9 @@ use crate::cli::printer::{Printer, View};
 /// Time between two looks at a followed log.
 const LOOK_EVERY: Duration = Duration::from_millis(700);
 
+/// Lines of a followed log that are asked for.
+const LINES_MAX: u32 = 100_000;
+
 /// Verbs of detached commands.
 #[derive(Subcommand)]
 pub enum Command {
@@ -83,21 +86,33 @@ async fn get(args: Which, client: &Client, printer: &Printer) -> Result<ExitCode
 
 async fn logs(args: Logs, client: &Client, printer: &Printer) -> Result<ExitCode> {
     let Which { id, command } = &args.which;
-    let mut shown = String::new();
-    while args.follow && !printer.json {
+    if args.follow && !printer.json {
+        return follow(id, command, client, printer).await;
+    }
+    let answer = client.command_logs(id, command, Some(args.tail)).await?;
+    printer.show(&answer, |data| View::Text(log_text(&data)))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Shows what is new at each look, until the command has ended.
+async fn follow(id: &str, command: &str, client: &Client, printer: &Printer) -> Result<ExitCode> {
+    let mut shown = 0;
+    loop {
         let running = client.command(id, command).await?.json()["status"] == "running";
-        let text = log_text(client.command_logs(id, command, None).await?.json());
-        let fresh = text.strip_prefix(shown.as_str()).unwrap_or(&text);
-        printer.raw(fresh.as_bytes());
-        shown = text;
+        let answer = client.command_logs(id, command, Some(LINES_MAX)).await?;
+        let text = log_text(answer.json());
+        // The last line may still grow while the command runs.
+        let lines: Vec<&str> = text.lines().collect();
+        let whole = lines.len().saturating_sub(usize::from(running));
+        for line in lines.iter().take(whole).skip(shown) {
+            printer.line(line);
+        }
+        shown = shown.max(whole);
         if !running {
             return Ok(ExitCode::SUCCESS);
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }
-    let answer = client.command_logs(id, command, Some(args.tail)).await?;
-    printer.show(&answer, |data| View::Text(log_text(&data)))?;
-    Ok(ExitCode::SUCCESS)
 }
 
 async fn kill(args: Which, client: &Client, printer: &Printer) -> Result<ExitCode> {

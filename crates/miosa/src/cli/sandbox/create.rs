@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::Args;
 use miosa_api::sandbox::Sandbox;
-use miosa_client::{Answer, Client};
+use miosa_client::{Answer, Client, ClientError};
 use serde_json::{Map, Value, json};
 
 use super::list;
@@ -209,7 +209,7 @@ async fn post(
             Err(error) => error,
         };
         let building = error.code() == Some("TEMPLATE_NOT_READY")
-            && build_goes_on(&template, client, progress).await;
+            && build_goes_on(&template, &error, client, progress).await;
         if !building || tokio::time::Instant::now() > deadline {
             return Err(error.into());
         }
@@ -217,27 +217,32 @@ async fn post(
     }
 }
 
-async fn build_goes_on(template: &str, client: &Client, progress: &mut Progress) -> bool {
-    let Ok(answer) = client.template(template).await else {
-        return false;
+/// Whether a template's build is under way, and how far it is, for whoever waits.
+async fn build_goes_on(
+    template: &str,
+    error: &ClientError,
+    client: &Client,
+    progress: &mut Progress,
+) -> bool {
+    let said = match error {
+        ClientError::Api { detail, .. } => detail.details.clone().unwrap_or_default(),
+        _ => Value::Null,
     };
-    let status = answer.json()["status"]
-        .as_str()
-        .unwrap_or_default()
-        .to_owned();
-    let step = client
-        .template_builds(template)
-        .await
-        .ok()
-        .and_then(|builds| {
-            let newest = builds.json().get(0).cloned().unwrap_or_default();
-            ["message", "step", "phase"]
-                .iter()
-                .find_map(|name| newest[*name].as_str().map(str::to_owned))
-        });
-    let step = step.map(|step| format!(": {step}")).unwrap_or_default();
+    let seen = match client.template(template).await {
+        Ok(answer) => answer.json().clone(),
+        Err(_) => Value::Null,
+    };
+    let builds = match client.template_builds(template).await {
+        Ok(answer) => answer.json().clone(),
+        Err(_) => Value::Null,
+    };
+    let step = ["message", "step", "phase"]
+        .iter()
+        .find_map(|name| builds[0][*name].as_str())
+        .map(|step| format!(": {step}"))
+        .unwrap_or_default();
     progress.say(&format!("template {template} is being built, once{step}…"));
-    matches!(status.as_str(), "building" | "not_built" | "ready")
+    said["status"] == "building" || seen["status"] == "building"
 }
 
 /// Waits and exposes as asked, and adds what was found to the sandbox's JSON.
