@@ -21,6 +21,9 @@ use crate::{ApiError, App};
 const TEMPLATE_DEFAULT: &str = "miosa-sandbox";
 const NAME_CHARS_MAX: usize = 128;
 const TAGS_MAX: usize = 64;
+/// How long a request waits for a template that is being built: a cached build ends within it, a
+/// real one does not, and its failure at the first step is told at once.
+const BUILD_PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
 const METADATA_BYTES_MAX: usize = 64 * 1024;
 
 /// Named sizes: virtual CPUs, memory and disk in MiB (contract C.5).
@@ -63,9 +66,35 @@ pub async fn admit(
         .clone()
         .or(body.image.clone())
         .unwrap_or_else(|| TEMPLATE_DEFAULT.to_owned());
-    let image = templates::image(app, tenant_id, &template_id).await?;
+    let image = ready_image(app, tenant_id, &template_id).await?;
     let shape = shape(&body, &image)?;
     row(tenant_id, template_id, body, &image, shape)
+}
+
+/// The template's content. One that is not there yet is being built from now on: the caller comes
+/// again, and this or another attempt finds it.
+async fn ready_image(app: &App, tenant_id: &str, id: &str) -> Result<TemplateImage, ApiError> {
+    let image = templates::image(app, tenant_id, id).await?;
+    if templates::is_ready(&image) {
+        return Ok(image);
+    }
+    let build = {
+        let (app, tenant_id, id) = (app.clone(), tenant_id.to_owned(), id.to_owned());
+        app.tasks
+            .clone()
+            .spawn(async move { templates::ensure(&app, &tenant_id, &id).await })
+    };
+    match tokio::time::timeout(BUILD_PATIENCE, build).await {
+        Ok(built) => built.map_err(ApiError::internal)?,
+        Err(_) => Err(ApiError::new(
+            ErrorCode::TemplateNotReady,
+            format!("the template {id} is being built"),
+        )
+        .with_hint(format!(
+            "`miosa templates show {id}` says how far it is; ask again when it is ready"
+        ))
+        .with_details(serde_json::json!({ "template_id": id, "status": "building" }))),
+    }
 }
 
 struct Shape {
