@@ -1,0 +1,92 @@
+use miosa_api::audit::AuditEvent;
+use serde_json::json;
+
+use crate::world::{Caller, World};
+
+fn event(of: &Caller, n: u32, host: &str, action: &str) -> String {
+    let event = AuditEvent {
+        id: format!("e{n}"),
+        inserted_at: format!("2026-01-01T00:00:0{n}.000000Z"),
+        action: action.to_owned(),
+        effect: if action == "allow" { "allow" } else { "deny" }.to_owned(),
+        host: host.to_owned(),
+        resource_id: "s1".to_owned(),
+        resource_type: "sandbox".to_owned(),
+        tenant_id: of.tenant_id.clone(),
+        ..AuditEvent::default()
+    };
+    serde_json::to_string(&event).unwrap() + "\n"
+}
+
+fn ids(answer: &crate::world::Answer) -> Vec<String> {
+    let rows = answer.data().as_array().unwrap().iter();
+    rows.map(|row| row["id"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[tokio::test]
+async fn the_audit_is_listed_narrowed_and_paged_for_its_tenant_alone() {
+    let world = World::start().await;
+    let (ours, theirs) = (world.tenant("ours").await, world.tenant("theirs").await);
+    let lines = [
+        event(&ours, 1, "a.example", "allow"),
+        event(&theirs, 2, "a.example", "allow"),
+        event(&ours, 3, "b.example", "reject"),
+        event(&ours, 4, "a.example", "allow"),
+    ];
+    let folder = world.folder.path().join("data/audit");
+    fs_err::create_dir_all(&folder).unwrap();
+    fs_err::write(folder.join("egress.jsonl"), lines.concat()).unwrap();
+
+    let all = ours.get("/egress/audit").await;
+    assert_eq!(ids(&all), ["e4", "e3", "e1"]);
+    assert_eq!(
+        all.body.as_object().unwrap().len(),
+        2,
+        "the SDK unwraps at most two keys"
+    );
+    assert_eq!(ids(&theirs.get("/egress/audit").await), ["e2"]);
+    for (query, expected) in [
+        ("host=a.example", vec!["e4", "e1"]),
+        ("host=A.EXAMPLE&limit=1", vec!["e4"]),
+        (
+            "action=reject&resource_id=s1&resource_type=sandbox",
+            vec!["e3"],
+        ),
+        ("resource_id=other", vec![]),
+        ("since=2026-01-01T00:00:03Z", vec!["e4", "e3"]),
+        ("until=2026-01-01T00:00:03Z", vec!["e3", "e1"]),
+    ] {
+        assert_eq!(
+            ids(&ours.get(&format!("/egress/audit?{query}")).await),
+            expected,
+            "{query}"
+        );
+    }
+    let first = ours.get("/egress/audit?limit=2").await;
+    let cursor = first.body["next_cursor"].as_str().unwrap();
+    let second = ours
+        .get(&format!("/egress/audit?limit=2&cursor={cursor}"))
+        .await;
+    assert_eq!(
+        (ids(&second), &second.body["next_cursor"]),
+        (vec!["e1".to_owned()], &json!(null))
+    );
+    let hosts = ours.get("/egress/audit?group_by=host").await;
+    assert_eq!(
+        hosts.data(),
+        &json!([{ "host": "a.example", "count": 2 }, { "host": "b.example", "count": 1 }])
+    );
+
+    assert_eq!(
+        ours.get("/egress/audit/e3").await.data()["host"],
+        "b.example"
+    );
+    theirs.get("/egress/audit/e3").await.is(404, "NOT_FOUND");
+    ours.get("/egress/audit?since=yesterday")
+        .await
+        .is(422, "VALIDATION_FAILED");
+    let narrow = world.key(&ours, &["runs:read"]).await;
+    narrow.get("/egress/audit").await.is(403, "FORBIDDEN");
+    world.stop().await;
+}
