@@ -176,9 +176,7 @@ fn hint_of(code: &str, status: u16) -> Option<String> {
         ("MANAGED_PROVIDER_BINDING_ONLY", _) => {
             "attach it to a sandbox instead: `miosa sandbox connectors attach <id> <uid> --env NAME`"
         }
-        ("SANDBOX_NOT_RUNNING" | "SANDBOX_NOT_PAUSED", _) => {
-            "see its state with `miosa sandbox get <id>`, start it with `miosa sandbox resume <id>`"
-        }
+        ("SANDBOX_NOT_RUNNING", _) => "let it go on with `miosa sandbox resume <id>`",
         ("TEMPLATE_NOT_FOUND", _) => "list templates with `miosa templates list`",
         ("CONNECTOR_NOT_BOUND", _) => {
             "attach it first: `miosa sandbox connectors attach <id> <uid> --env NAME`"

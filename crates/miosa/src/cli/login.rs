@@ -59,10 +59,9 @@ async fn ask_a_person(endpoint: &str, printer: &Printer) -> Result<Zeroizing<Str
         .verification_uri_complete
         .clone()
         .unwrap_or_else(|| login.verification_uri.clone());
-    printer.note(&format!(
-        "open {page}\nand compare the code {}",
-        login.user_code
-    ));
+    // Also with --json and --quiet: without these two nobody can approve.
+    let ask = format!("open {page}\nand compare the code {}\n", login.user_code);
+    printer.raw_error(ask.as_bytes());
     let _progress = printer.progress("waiting for the approval…");
     poll(&client, &login).await
 }

@@ -192,10 +192,11 @@ struct Role {
 
 /// Parses the command line, runs the command, shows its error.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let mut cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return refuse_usage(&error),
     };
+    settings::apply_defaults(&mut cli.globals);
     let printer = Printer {
         json: cli.globals.json,
         quiet: cli.globals.quiet,

@@ -139,6 +139,7 @@ pub fn connect(globals: &Globals) -> Result<(Settings, Client)> {
         tenant: globals
             .tenant
             .clone()
+            .or_else(|| variable("MIOSA_ORGANIZATION").map(|found| found.value))
             .or_else(|| file.get("tenant"))
             .or_else(|| file.get("organization")),
         workspace: globals.workspace.clone().or_else(|| file.get("workspace")),
@@ -154,6 +155,18 @@ pub fn connect(globals: &Globals) -> Result<(Settings, Client)> {
         .user_agent(&user_agent())
         .build(Endpoint::parse(&settings.endpoint.value)?)?;
     Ok((settings, client))
+}
+
+/// Switches on in `globals` what `config.json` switches on (`output`, `quiet`, `debug`). A file that
+/// cannot be read is no error here: the command that needs it says so.
+pub fn apply_defaults(globals: &mut Globals) {
+    let Ok(file) = ConfigFile::load() else {
+        return;
+    };
+    let is = |key: &str, wanted: &str| file.get(key).as_deref() == Some(wanted);
+    globals.json |= is("output", "json");
+    globals.quiet |= is("quiet", "true");
+    globals.debug |= is("debug", "true");
 }
 
 /// A client with another key than the stored one.

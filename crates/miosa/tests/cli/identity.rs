@@ -89,6 +89,8 @@ fn settings_say_where_they_come_from() {
     let outcome = cli.run(&["config", "get", "api_url"]);
     assert_eq!(outcome.stdout.trim(), "http://localhost:9");
     assert_eq!(cli.run(&["config", "set", "api_key", "x"]).code, 1);
+    cli.run(&["config", "set", "output", "json"]);
+    assert_eq!(cli.run(&["version"]).json()["name"], "miosa");
 }
 
 #[test]

@@ -106,8 +106,8 @@ async fn list(args: Id, client: &Client, printer: &Printer) -> Result<ExitCode> 
             "ENV",
             "MODE",
             "PLACEHOLDER",
-            "ENDPOINTS",
             "BINDING",
+            "ENDPOINTS",
         ],
         rows: bindings.into_iter().map(row).collect(),
         empty: "no connectors attached",
@@ -121,8 +121,8 @@ fn row(binding: Binding) -> Vec<String> {
         binding.env_name,
         binding.mode,
         binding.placeholder_preview,
-        binding.endpoints.join(", "),
         binding.id,
+        binding.endpoints.join(", "),
     ]
 }
 

@@ -144,7 +144,9 @@ pub async fn with_state<T>(
         && let Ok(answer) = client.sandbox(id).await
         && let Some(state) = answer.json()["state"].as_str()
     {
-        error.why = Some(format!("it is {state}"));
+        if !error.message.contains(state) {
+            error.why = Some(format!("it is {state}"));
+        }
         error.details.get_or_insert_with(|| json!({}))["state"] = state.into();
     }
     Err(error)
