@@ -22,7 +22,7 @@ pub async fn find(app: &App, tenant_id: &str, key: &str) -> Result<ConnectorRow,
                 ErrorCode::ManagedConnectorNotConfigured,
                 format!("{key} is managed, and the operator of this server has not supplied its token"),
             )
-            .with_hint("the operator supplies it once with `miosa connectors supply`")
+            .with_hint("the operator supplies it once with `miosa admin connectors set`")
         });
     }
     connectors::find(&app.pool, tenant_id, key)

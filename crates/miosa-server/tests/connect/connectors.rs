@@ -169,7 +169,7 @@ async fn what_is_no_secret_or_no_name_is_refused_with_a_code() {
         "   \n",
         "two\nlines-of-it",
         "schlüssel-schlüssel",
-        "short",
+        "ab12",
         &"x".repeat(9000),
     ] {
         let answer = ours
