@@ -147,7 +147,7 @@ async fn answer(shim: &mut Child, files: &SandboxFiles) -> Result<Started, Runti
     match serde_json::from_str(&line) {
         Ok(Report::Ready { pid }) => match UnixStream::connect(files.guest_socket()).await {
             Ok(_) => Ok(Started { init_pid: pid }),
-            Err(_) => Err(RuntimeError::Start(ended_at_once(files))),
+            Err(_) => Err(RuntimeError::Start(ended_at_once(shim, files).await)),
         },
         Ok(Report::Error {
             disk_full: true,
@@ -159,7 +159,9 @@ async fn answer(shim: &mut Child, files: &SandboxFiles) -> Result<Started, Runti
 }
 
 /// Words for a guest agent whose socket is closed already.
-fn ended_at_once(files: &SandboxFiles) -> String {
+async fn ended_at_once(shim: &mut Child, files: &SandboxFiles) -> String {
+    // It writes down why before it ends.
+    shim.wait().await.ok();
     let ended = read_json(&files.exit()).ok().flatten();
     let reason = ended.map_or_else(|| "reason unknown".to_owned(), |ended: Ended| ended.reason);
     let log = fs_err::read_to_string(files.guest_log()).unwrap_or_default();

@@ -26,7 +26,7 @@ impl World {
             .tempdir()
             .expect("folder");
         let guest = dir.path().join("guest");
-        std::fs::write(&guest, format!("#!/bin/sh\n{script}\n")).expect("guest");
+        std::fs::write(&guest, guest_script(script)).expect("guest");
         std::fs::set_permissions(&guest, PermissionsExt::from_mode(0o755)).expect("guest");
         make_root(&dir.path().join("root"));
         let runtime = Container::new(config(dir.path())).expect("a host that can run sandboxes");
@@ -44,7 +44,7 @@ impl World {
 
     /// Makes the guests of later starts run another script.
     pub fn set_script(&self, script: &str) {
-        std::fs::write(self.path("guest"), format!("#!/bin/sh\n{script}\n")).expect("guest");
+        std::fs::write(self.path("guest"), guest_script(script)).expect("guest");
     }
 
     /// Starts the sandbox, waits for its end and says why it ended.
@@ -144,6 +144,11 @@ impl World {
         let read = |name| std::fs::read_to_string(dir.join(name)).unwrap_or_default();
         format!("shim: {}\nguest: {}", read("shim.log"), read("guest.log"))
     }
+}
+
+/// A guest agent that takes the connection by which a start ends, and then runs the script.
+fn guest_script(script: &str) -> String {
+    format!("#!/bin/sh\nperl -e 'open(S, \"+<&=3\"); accept(C, S)'\n{script}\n")
 }
 
 fn config(dir: &Path) -> RuntimeConfig {
