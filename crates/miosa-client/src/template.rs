@@ -42,6 +42,17 @@ impl Client {
         self.get(template(id, "/builds")?).answer().await
     }
 
+    /// One build with its events: `{id, status, error, events: [{id, type, message, created_at}], …}`.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn template_build(&self, build: &str) -> Result<Answer<Value>, ClientError> {
+        let build = path_segment("a build's id", build)?;
+        self.get(format!("/sandbox-template-builds/{build}"))
+            .answer()
+            .await
+    }
+
     /// Builds a template that is not built.
     ///
     /// # Errors

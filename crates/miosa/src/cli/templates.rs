@@ -5,8 +5,8 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use miosa_api::template::{BuildSpec, BuildStep, Template};
-use miosa_client::Client;
-use serde_json::json;
+use miosa_client::{Answer, Client};
+use serde_json::{Value, json};
 
 use crate::cli::error::{CliError, Result};
 use crate::cli::printer::{Printer, View};
@@ -31,7 +31,7 @@ pub enum Templates {
     Create(Create),
     /// Show the builds of a template, or start one
     #[command(
-        after_help = "Examples:\n  miosa templates builds nextjs\n  miosa templates builds nextjs --start"
+        after_help = "Examples:\n  miosa templates builds nextjs --log\n  miosa templates builds nextjs --start"
     )]
     Builds(Builds),
     /// Remove a template of your own
@@ -79,6 +79,9 @@ pub struct Builds {
     /// Start a build if the template is not built
     #[arg(long)]
     start: bool,
+    /// Show what the newest build said
+    #[arg(long, conflicts_with = "start")]
+    log: bool,
 }
 
 /// A template to remove.
@@ -209,12 +212,50 @@ fn read_spec(path: &std::path::Path) -> Result<BuildSpec> {
 }
 
 async fn builds(args: Builds, client: &Client, printer: &Printer) -> Result<ExitCode> {
-    let answer = if args.start {
-        client.build_template(&args.id).await?
-    } else {
-        client.template_builds(&args.id).await?
-    };
-    printer.show(&answer, |builds| View::of_json(&builds))?;
+    if args.start {
+        let answer = client.build_template(&args.id).await?;
+        printer.show(&answer, |_| {
+            View::Line(format!("{} is being built", args.id))
+        })?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let answer = client.template_builds(&args.id).await?;
+    if args.log {
+        return build_log(&answer, client, printer).await;
+    }
+    printer.show(&answer, |builds| View::Table {
+        headers: &["ID", "STATUS", "CREATED", "FINISHED", "ERROR"],
+        rows: builds
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(build_row)
+            .collect(),
+        empty: "never built",
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn build_row(build: &Value) -> Vec<String> {
+    ["id", "status", "created_at", "finished_at", "error"]
+        .iter()
+        .map(|name| build[*name].as_str().unwrap_or("-").to_owned())
+        .collect()
+}
+
+async fn build_log(builds: &Answer<Value>, client: &Client, printer: &Printer) -> Result<ExitCode> {
+    let newest = builds.json()[0]["id"].as_str().ok_or_else(|| {
+        CliError::user("NOT_FOUND", "the template was never built")
+            .hint("build it with `miosa templates builds <id> --start`")
+    })?;
+    let answer = client.template_build(newest).await?;
+    printer.show(&answer, |build| {
+        let events = build["events"].as_array().into_iter().flatten();
+        let lines: Vec<&str> = events
+            .filter_map(|event| event["message"].as_str())
+            .collect();
+        View::Text(lines.join("\n"))
+    })?;
     Ok(ExitCode::SUCCESS)
 }
 

@@ -113,12 +113,22 @@ fn a_template_that_is_being_built_is_waited_for() {
             )
             .route(
                 "/sandbox-templates/nextjs/builds",
-                get(|| async { Json(json!({"data": [{"message": "step 2 of 5"}]})) }),
+                get(|| async { Json(json!({"data": [{"id": "b"}]})) }),
+            )
+            .route(
+                "/sandbox-template-builds/b",
+                get(|| async {
+                    let events = json!([
+                        {"type": "layer.started", "message": "[2/5] run make"},
+                        {"type": "output", "message": "cc"}
+                    ]);
+                    Json(json!({"data": {"events": events}}))
+                }),
             ),
     );
     let outcome = Cli::new(&server).run(&["sandbox", "create", "--template", "nextjs"]);
     assert_eq!(outcome.code, 0, "{outcome:?}");
-    assert!(outcome.stderr.contains("step 2 of 5"), "{outcome:?}");
+    assert!(outcome.stderr.contains(": [2/5] run make"), "{outcome:?}");
 }
 
 fn executing() -> Server {

@@ -41,6 +41,19 @@ pub fn clean(text: &str) -> String {
         .collect()
 }
 
+/// As [`clean`], with tabs kept.
+pub fn clean_line(text: &str) -> String {
+    text.chars()
+        .map(|letter| {
+            if letter.is_control() && letter != '\t' {
+                ' '
+            } else {
+                letter
+            }
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::lines;

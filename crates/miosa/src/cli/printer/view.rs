@@ -18,7 +18,7 @@ pub enum View {
     Fields(Vec<(&'static str, String)>),
     /// One line.
     Line(String),
-    /// Text as it is.
+    /// Lines; what would move the cursor is taken out (output of sandboxes is hostile).
     Text(String),
 }
 
@@ -30,7 +30,7 @@ impl View {
             Self::Table { headers, rows, .. } => table::lines(headers, &rows),
             Self::Fields(fields) => field_lines(fields),
             Self::Line(line) => vec![table::clean(&line)],
-            Self::Text(text) => text.lines().map(str::to_owned).collect(),
+            Self::Text(text) => text.lines().map(table::clean_line).collect(),
         }
     }
 

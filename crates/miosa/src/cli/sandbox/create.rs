@@ -232,17 +232,25 @@ async fn build_goes_on(
         Ok(answer) => answer.json().clone(),
         Err(_) => Value::Null,
     };
-    let builds = match client.template_builds(template).await {
-        Ok(answer) => answer.json().clone(),
-        Err(_) => Value::Null,
-    };
-    let step = ["message", "step", "phase"]
-        .iter()
-        .find_map(|name| builds[0][*name].as_str())
-        .map(|step| format!(": {step}"))
-        .unwrap_or_default();
+    let step = build_step(template, client).await;
+    let step = step.map(|step| format!(": {step}")).unwrap_or_default();
     progress.say(&format!("template {template} is being built, once{step}…"));
     said["status"] == "building" || seen["status"] == "building"
+}
+
+/// The layer that the newest build of a template is at.
+async fn build_step(template: &str, client: &Client) -> Option<String> {
+    let builds = client.template_builds(template).await.ok()?;
+    let newest = builds.json()[0]["id"].as_str()?.to_owned();
+    let build = client.template_build(&newest).await.ok()?;
+    let events = build.json()["events"].as_array()?;
+    let layer = |event: &&Value| {
+        event["type"]
+            .as_str()
+            .is_some_and(|kind| kind.starts_with("layer."))
+    };
+    let event = events.iter().rev().find(layer)?;
+    Some(event["message"].as_str()?.to_owned())
 }
 
 /// Waits and exposes as asked, and adds what was found to the sandbox's JSON.
