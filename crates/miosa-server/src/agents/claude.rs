@@ -4,10 +4,12 @@ use serde_json::{Map, Value, json};
 
 use super::{AgentPlan, PlanFile, RunContext, variables, words};
 
-/// `IS_SANDBOX` lets root skip permission prompts; the rest keeps it from calling anything but the
-/// API (without them: nine connections a run).
+/// `IS_SANDBOX` lets root skip permission prompts; `ENABLE_TOOL_SEARCH` off offers the connectors'
+/// few tools to the model at once instead of after a search; the rest keeps it from calling
+/// anything but the API (without them: nine connections a run).
 const ENV: &[(&str, &str)] = &[
     ("IS_SANDBOX", "1"),
+    ("ENABLE_TOOL_SEARCH", "false"),
     ("CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC", "1"),
     ("DISABLE_AUTOUPDATER", "1"),
     ("DISABLE_TELEMETRY", "1"),

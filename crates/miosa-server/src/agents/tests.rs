@@ -43,6 +43,7 @@ fn claude_is_started_with_the_variable_not_its_value() {
     assert_eq!(plan.stdin.as_deref(), Some(b"--make a \"page\"".as_slice()));
     assert_eq!(plan.env["IS_SANDBOX"], "1");
     assert_eq!(plan.env["CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"], "1");
+    assert_eq!(plan.env["ENABLE_TOOL_SEARCH"], "false");
     let config: serde_json::Value =
         serde_json::from_str(&file(&plan, "/run/miosa-agent/r1/mcp.json")).unwrap();
     assert_eq!(
