@@ -30,7 +30,8 @@ pub async fn save_offset(
     Ok(())
 }
 
-/// Adds an event; one that is there already stays.
+/// Adds an event, or brings one to its end: the broker writes a credentialed request twice, before
+/// its answer is passed on and when it has ended.
 pub async fn insert(
     tx: &mut Transaction<'_, Any>,
     event: &AuditEvent,
@@ -39,7 +40,9 @@ pub async fn insert(
 ) -> Result<(), sqlx::Error> {
     sqlx::query(
         "insert into audit (id, tenant_id, resource_id, at_ms, action, effect, code, host, body) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9) on conflict (id) do nothing",
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
+         on conflict (id) do update set at_ms = excluded.at_ms, action = excluded.action, \
+         effect = excluded.effect, code = excluded.code, host = excluded.host, body = excluded.body",
     )
     .bind(&event.id)
     .bind(&event.tenant_id)
