@@ -75,7 +75,7 @@ pub async fn run(
     world: &World,
     rig: Option<&Rig>,
     keys: &Keys,
-    say: &mut dyn FnMut(&str),
+    say: &mut (dyn FnMut(&str) + Send),
 ) -> Result<Summary> {
     say("Create a sandbox from the template `nextjs` (the first time, this builds the template).");
     let id = create(world).await?;

@@ -74,9 +74,23 @@ fn item(step: &Step, tools: &Value, results: usize) -> Value {
                 }
                 call
             }
-            None => message(&format!("there is no tool `…{name_ends_with}`")),
+            None => message(&format!(
+                "there is no tool `…{name_ends_with}` among {}",
+                names(tools)
+            )),
         },
     }
+}
+
+fn names(tools: &Value) -> String {
+    let name = |tool: &Value| format!("{}:{}", tool["type"], tool["name"]);
+    tools
+        .as_array()
+        .into_iter()
+        .flatten()
+        .map(name)
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn message(words: &str) -> Value {
