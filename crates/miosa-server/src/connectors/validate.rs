@@ -278,6 +278,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table of cases")]
     fn what_is_wrong_is_said_in_a_sentence() {
         let rows = [
             ("\"refero\"\nuid", "\"Re fero\"\nuid", "`provider`"),

@@ -269,6 +269,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table of cases")]
     fn what_cannot_be_started_is_refused_with_its_field() {
         let rows = [
             (

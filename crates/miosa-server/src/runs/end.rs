@@ -121,6 +121,7 @@ mod tests {
     use crate::agents::Outcome;
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table of cases")]
     fn a_run_succeeds_only_when_status_and_agent_agree() {
         let good = Exit {
             code: 0,

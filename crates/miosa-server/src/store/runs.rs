@@ -270,11 +270,8 @@ pub async fn save(
         .bind(run_id)
         .fetch_optional(&mut *tx)
         .await?;
-    if !status
-        .as_deref()
-        .and_then(RunStatus::parse)
-        .is_some_and(|s| !s.is_final())
-    {
+    let status = status.as_deref().and_then(RunStatus::parse);
+    if status.is_none_or(RunStatus::is_final) {
         return tx.rollback().await;
     }
     let now = progress
@@ -460,6 +457,7 @@ mod tests {
     }
 
     #[tokio::test]
+    #[expect(clippy::too_many_lines, reason = "a table of cases")]
     async fn progress_is_kept_to_its_limits_and_nothing_follows_the_end() {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}?mode=rwc", folder.path().join("t.db").display());

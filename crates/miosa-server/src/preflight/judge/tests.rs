@@ -106,6 +106,11 @@ fn all_as_it_must_be_passes_step_by_step() {
 }
 
 #[test]
+#[expect(
+    clippy::too_many_lines,
+    clippy::type_complexity,
+    reason = "a table of cases"
+)]
 fn each_thing_that_is_not_as_it_must_be_is_one_failing_step() {
     let bound = [bound("refero/design-research", "REFERO_MCP_TOKEN")];
     let without = |change: fn(&mut Seen)| {
