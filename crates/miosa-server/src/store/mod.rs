@@ -12,6 +12,7 @@ pub mod connectors;
 pub mod events;
 pub mod idempotency;
 pub mod previews;
+mod run_progress;
 pub mod runs;
 pub mod sandbox_env;
 pub mod sandboxes;
