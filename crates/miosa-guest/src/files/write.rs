@@ -33,7 +33,19 @@ const BUFFER_BYTES: usize = 256 * 1024;
 pub async fn content(
     path: PathBuf,
     mode: Option<u32>,
-    chunks: BodyDataStream,
+    mut chunks: BodyDataStream,
+) -> Result<u64, Failure> {
+    let written = write(path, mode, &mut chunks).await;
+    if written.is_err() {
+        pass_over(&mut chunks).await;
+    }
+    written
+}
+
+async fn write(
+    path: PathBuf,
+    mode: Option<u32>,
+    chunks: &mut BodyDataStream,
 ) -> Result<u64, Failure> {
     let (upload, file) = blocking(move || Upload::begin(path, mode)).await?;
     let size = fill(File::from_std(file), chunks).await?;
@@ -41,7 +53,19 @@ pub async fn content(
     Ok(size)
 }
 
-async fn fill(file: File, mut chunks: BodyDataStream) -> Result<u64, Failure> {
+/// Reads what is left of a body that nobody wants: a caller whose connection closes while it sends
+/// would see a broken pipe instead of the reason.
+async fn pass_over(chunks: &mut BodyDataStream) {
+    let mut left = FILE_BYTES_MAX;
+    while let Some(Ok(chunk)) = chunks.next().await {
+        left = left.saturating_sub(chunk.len() as u64);
+        if left == 0 {
+            break;
+        }
+    }
+}
+
+async fn fill(file: File, chunks: &mut BodyDataStream) -> Result<u64, Failure> {
     let mut file = BufWriter::with_capacity(BUFFER_BYTES, file);
     let mut size = 0;
     while let Some(chunk) = chunks.next().await {

@@ -140,7 +140,7 @@ async fn a_full_disk_leaves_the_old_file_and_no_other() {
     assert!(mounted.expect("mount").success());
     let path = agent.path_text("disk/file");
     agent.put(&path, "", "old").await.json::<Written>();
-    let full = agent.put(&path, "", vec![1; 4 << 20]).await;
+    let full = agent.put(&path, "", vec![1; 64 << 20]).await;
     let names: Vec<_> = std::fs::read_dir(&disk).expect("a folder").collect();
     let content = std::fs::read(disk.join("file"));
     Command::new("umount")
