@@ -1,4 +1,7 @@
 //! One event while it happens.
+//!
+//! INVARIANT: an event holds no placeholder. What the caller chose (host, method, path) is masked here,
+//! whoever sets it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,6 +13,7 @@ use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use super::AuditLog;
+use crate::placeholder;
 use crate::refusal::Refusal;
 
 /// Bytes of a path that are kept.
@@ -80,14 +84,15 @@ impl Record {
 
     /// Where it goes.
     pub fn set_destination(&mut self, host: &str, port: u16) {
-        host.clone_into(&mut self.event.host);
+        self.event.host = placeholder::mask(host).into_owned();
         self.event.port = port;
     }
 
     /// What is asked. A query is never kept.
     pub fn set_request(&mut self, method: &str, path: &str) {
-        self.event.method = Some(truncate(method, 32).to_owned());
-        self.event.path = Some(truncate(path, PATH_BYTES_MAX).to_owned());
+        let (method, path) = (placeholder::mask(method), placeholder::mask(path));
+        self.event.method = Some(truncate(&method, 32).to_owned());
+        self.event.path = Some(truncate(&path, PATH_BYTES_MAX).to_owned());
     }
 
     /// The credential that was put in.

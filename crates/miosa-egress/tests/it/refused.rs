@@ -124,6 +124,33 @@ async fn private_addresses() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn row_140_no_placeholder_comes_into_the_audit() {
+    let scene = scene(PolicyMode::AuditOnly).await;
+    let placeholder = scene.sandbox.placeholder();
+    let mut client = Client::https(&scene.sandbox, HOST, Version::HTTP_11).await;
+    for (method, path) in [
+        ("GET", format!("/v1/{placeholder}")),
+        ("GET", format!("/v1/{}", placeholder.replace('-', "%2D"))),
+        ("GET", format!("/v1/echo?a={placeholder}")),
+        (placeholder, "/v1/echo".to_owned()),
+    ] {
+        let url = format!("https://{HOST}{path}");
+        assert!(client.ask(method, &url, "").await.status >= 400, "{url}");
+    }
+    let host = format!("{placeholder}.example.com");
+    let mut client = Client::http(&scene.sandbox, &host).await;
+    let answer = client.ask("GET", &format!("http://{host}/"), "").await;
+    assert_eq!(answer.code(), "EGRESS_CLEARTEXT_CREDENTIAL");
+    let events = scene.world.audit(|events| events.len() == 5).await;
+    let is_left_out = |event: &&miosa_api::audit::AuditEvent| {
+        event.path.as_deref() == Some("…")
+            || event.method.as_deref() == Some("…")
+            || event.host == "…"
+    };
+    assert_eq!(events.iter().filter(is_left_out).count(), 4, "{events:#?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_credential_in_cleartext() {
     let scene = scene(PolicyMode::AuditOnly).await;
     let mut client = Client::http(&scene.sandbox, HOST).await;

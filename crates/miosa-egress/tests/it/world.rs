@@ -13,8 +13,8 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use miosa_api::audit::AuditEvent;
 use miosa_api::broker::{
-    BindingPolicy, BrokerStatus, CONTROL_SOCKET, Endpoint, LISTENER_SOCKET, ListenerHandoff, Place,
-    PolicyApplied, PolicyMode, SandboxPolicy,
+    BindingPolicy, BrokerStatus, CONTROL_SOCKET, Endpoint, LISTENER_SOCKET, ListenerHandoff,
+    PLACEHOLDER_PREFIX, Place, PolicyApplied, PolicyMode, SandboxPolicy,
 };
 use miosa_egress::{Config, EgressError};
 use miosa_vault::{OpeningKey, SealingKey, SecretValue, placeholder};
@@ -240,6 +240,10 @@ impl World {
     pub fn audit_now(&self) -> Vec<AuditEvent> {
         let text = fs_err::read_to_string(&self.config.audit_file).unwrap_or_default();
         assert!(!text.contains(CANARY), "the credential is in the audit");
+        assert!(
+            !text.contains(PLACEHOLDER_PREFIX),
+            "a placeholder is in the audit: {text}"
+        );
         let mut events: Vec<AuditEvent> = Vec::new();
         let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
         for line in whole.lines() {
