@@ -26,7 +26,8 @@ const EXCLUDED: [&str; 5] = [
     "/usr/share/lintian/*",
 ];
 /// What mmdebstrap leaves of this host and of the bootstrap itself; the files stay, empty, as mount points.
-const CUSTOMIZE: &str = r#"cd "$1" && rm -rf var/log/apt var/log/*.log var/cache/apt/*.bin var/cache/ldconfig/* tmp/* run/* &&
+/// Not `/tmp`: mmdebstrap has its own settings there until it has cleaned up.
+const CUSTOMIZE: &str = r#"cd "$1" && rm -rf var/log/apt var/log/*.log var/cache/apt/*.bin var/cache/ldconfig/* &&
 rm -f etc/resolv.conf etc/hostname && : > etc/resolv.conf && : > etc/hostname"#;
 /// Proxy settings of the server, for hosts that reach the mirror no other way.
 const PASSED_ON: [&str; 3] = ["http_proxy", "https_proxy", "no_proxy"];

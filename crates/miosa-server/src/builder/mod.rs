@@ -310,9 +310,12 @@ async fn make_layer(
             step::run(app, tenant_id, layer, below, &partial.root(), told).await?;
         }
     }
-    Ok(tokio::task::spawn_blocking(move || partial.commit())
-        .await
-        .map_err(std::io::Error::other)??)
+    Ok(tokio::task::spawn_blocking(move || {
+        step::strip(&partial.root())?;
+        partial.commit()
+    })
+    .await
+    .map_err(std::io::Error::other)??)
 }
 
 async fn pull_into(

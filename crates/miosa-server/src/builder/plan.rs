@@ -63,10 +63,14 @@ impl Action {
             Self::Pull { reference } => format!("pull {reference}"),
             Self::Files(files) => format!("write {} files", files.len()),
             Self::Run(text) => {
-                let first = text.lines().map(str::trim).find(|line| {
-                    !line.is_empty() && !line.starts_with("set -") && !line.starts_with('#')
-                });
-                format!("run {}", first.unwrap_or(text))
+                let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+                let first = lines
+                    .find(|line| !line.starts_with("set -"))
+                    .unwrap_or(text);
+                // A comment at the top of a step is its title.
+                first
+                    .strip_prefix('#')
+                    .map_or_else(|| format!("run {first}"), |title| title.trim().to_owned())
             }
         }
     }

@@ -49,12 +49,7 @@ pub(super) async fn run(
     if let Err(error) = app.broker.delete(id.as_str()).await {
         tracing::warn!(sandbox = %id, %error, "the broker was not told of a build's end");
     }
-    outcome?;
-    let root = root.to_owned();
-    tokio::task::spawn_blocking(move || strip(&root))
-        .await
-        .map_err(std::io::Error::other)??;
-    Ok(())
+    outcome
 }
 
 async fn in_sandbox(
@@ -226,7 +221,7 @@ fn policy(app: &App, tenant_id: &str, hosts: &[String]) -> SandboxPolicy {
 }
 
 /// Empties temporary folders of what was written. Links in it lead nowhere outside.
-fn strip(root: &Path) -> std::io::Result<()> {
+pub(super) fn strip(root: &Path) -> std::io::Result<()> {
     let root = Root::open(root)?;
     for name in TEMPORARY {
         if let Some(folder) = root.existing_folder(Path::new(name))? {

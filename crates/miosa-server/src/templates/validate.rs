@@ -256,6 +256,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table of one case a line or more")]
     fn each_bad_field_is_named() {
         let cases: Vec<(&str, BuildSpec)> = vec![
             (
