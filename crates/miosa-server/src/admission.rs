@@ -11,6 +11,7 @@ use miosa_api::sandbox::{CreateSandbox, NetworkPolicy, PatchSandbox, SandboxStat
 use serde_json::{Map, Value};
 
 use crate::clock::now_ms;
+use crate::preview::host;
 use crate::store::{
     is_taken, sandbox_env,
     sandboxes::{self, SandboxRow},
@@ -400,18 +401,13 @@ pub fn check_timeouts(
 }
 
 fn checked_slug(slug: String) -> Result<String, ApiError> {
-    let fine = (3..=40).contains(&slug.len())
-        && slug
-            .bytes()
-            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
-        && !slug.starts_with('-')
-        && !slug.ends_with('-');
+    let fine = (3..=40).contains(&slug.len()) && host::is_slug(&slug);
     if fine {
         return Ok(slug);
     }
     Err(ApiError::invalid(
         "slug",
-        "3 to 40 lower-case letters, digits and inner hyphens",
+        "3 to 40 lower-case letters, digits and inner hyphens, not beginning with a number and a hyphen",
     ))
 }
 
@@ -470,7 +466,7 @@ mod tests {
     #[test]
     fn a_slug_is_one_host_label() {
         assert!(checked_slug("my-app2".to_owned()).is_ok());
-        for bad in ["ab", "-abc", "abc-", "Abc", "a.b", "a_b"] {
+        for bad in ["ab", "-abc", "abc-", "Abc", "a.b", "a_b", "3000-abc"] {
             assert!(checked_slug(bad.to_owned()).is_err(), "{bad}");
         }
     }

@@ -7,7 +7,7 @@ use miosa_api::guest::{CA_BUNDLE_PATH, CA_PATH};
 
 use crate::store::sandbox_env;
 use crate::store::sandboxes::SandboxRow;
-use crate::{ApiError, App, connectors};
+use crate::{ApiError, App, connectors, preview};
 
 /// Variables that replace a program's roots: they name host roots and the sandbox's own CA together.
 /// Source: annoyances C1.
@@ -40,6 +40,7 @@ pub async fn compose(
     request: &BTreeMap<String, String>,
 ) -> Result<BTreeMap<String, String>, ApiError> {
     let mut env = base(&sandbox.image().env, &sandbox.id);
+    env.extend([preview::env(app, &sandbox.slug)]);
     for var in sandbox_env::list(&app.pool, &sandbox.id).await? {
         env.insert(var.name, var.value);
     }
