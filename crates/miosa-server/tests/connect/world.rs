@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 pub struct World {
     pub folder: TempDir,
-    base: String,
+    pub base: String,
     shutdown: CancellationToken,
     server: JoinHandle<()>,
 }
