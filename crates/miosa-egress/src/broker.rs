@@ -119,7 +119,7 @@ impl Broker {
                 Arc::new(ca.map_err(|error| ApplyError::Invalid(error.into()))?)
             }
         };
-        Ok(Generation::new(source, policy, ca))
+        Ok(Generation::new(source, policy, ca, &self.upstream))
     }
 
     /// Forgets a sandbox: its connections are cut and its placeholders dead.
@@ -159,8 +159,7 @@ impl Broker {
         if sandboxes.len() >= BROKER_SANDBOXES_MAX {
             return None;
         }
-        let client = self.upstream.client();
-        let sandbox = Arc::new(Sandbox::new(id, client, self.cancel.child_token()));
+        let sandbox = Arc::new(Sandbox::new(id, self.cancel.child_token()));
         sandboxes.insert(id.to_owned(), Arc::clone(&sandbox));
         Some(sandbox)
     }

@@ -58,7 +58,7 @@ async fn serve_tls(
         match generation.policy.decide_connect(&destination) {
             Connect::Tunnel => {
                 let upstream = peer.broker.upstream();
-                match upstream.dial(&destination.host, destination.port).await {
+                match upstream.dial(&destination, &generation.policy).await {
                     Ok(provider) => {
                         tunnel_to(&peer, &generation, destination, (stream, provider), &bytes)
                             .await;

@@ -41,6 +41,10 @@ const fn words(code: RefusalCode) -> (&'static str, &'static str) {
             "The host's name resolves to a private or otherwise special address.",
             "Only hosts of the internet can be reached, unless the operator lists their range.",
         ),
+        RefusalCode::HostDenied => (
+            "A rule of this sandbox refuses the address the host's name resolves to.",
+            "Do without it, or ask the sandbox's owner to change the rule.",
+        ),
         RefusalCode::UpstreamUnreachable => (
             "The host could not be reached.",
             "Try again later; the broker's host needs a way to it.",

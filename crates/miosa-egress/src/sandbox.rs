@@ -12,7 +12,7 @@ use crate::broker::Broker;
 use crate::ca::SandboxCa;
 use crate::dns::NameTable;
 use crate::policy::CompiledPolicy;
-use crate::upstream::Client;
+use crate::upstream::{Client, Upstream};
 
 /// One policy of a sandbox, ready for use. Immutable: a change is a new generation, and a request sees
 /// exactly one.
@@ -23,14 +23,23 @@ pub struct Generation {
     pub policy: Arc<CompiledPolicy>,
     /// The sandbox's authority; outlives generations.
     pub ca: Arc<SandboxCa>,
+    /// The sandbox's own connections to providers, shared with nobody. Idle ones end with the generation:
+    /// their addresses were judged by it.
+    pub client: Client,
     /// Secrets opened so far, with all they are bound to. Gone with the generation.
     opened: Mutex<Vec<(Sealed, Arc<SecretValue>)>>,
 }
 
 impl Generation {
     /// A generation ready for use.
-    pub fn new(source: SandboxPolicy, policy: Arc<CompiledPolicy>, ca: Arc<SandboxCa>) -> Self {
+    pub fn new(
+        source: SandboxPolicy,
+        policy: Arc<CompiledPolicy>,
+        ca: Arc<SandboxCa>,
+        upstream: &Arc<Upstream>,
+    ) -> Self {
         Self {
+            client: upstream.client(&policy),
             source,
             policy,
             ca,
@@ -62,8 +71,6 @@ pub struct Sandbox {
     pub permits: Arc<Semaphore>,
     /// Cancelled when the server forgets the sandbox.
     pub cancel: CancellationToken,
-    /// Its own connections to providers, shared with nobody.
-    pub client: Client,
     listening: Mutex<Option<Arc<Listening>>>,
 }
 
@@ -79,14 +86,13 @@ pub struct Listening {
 
 impl Sandbox {
     /// A sandbox of which nothing is known yet.
-    pub fn new(id: &str, client: Client, cancel: CancellationToken) -> Self {
+    pub fn new(id: &str, cancel: CancellationToken) -> Self {
         Self {
             id: id.to_owned(),
             names: Arc::default(),
             generation: watch::Sender::new(None),
             permits: Arc::new(Semaphore::new(BROKER_CONNECTIONS_PER_SANDBOX_MAX)),
             cancel,
-            client,
             listening: Mutex::new(None),
         }
     }

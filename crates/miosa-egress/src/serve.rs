@@ -25,7 +25,7 @@ use crate::refusal::Refusal;
 use crate::request::Received;
 use crate::sandbox::Generation;
 use crate::substitute::{Substituted, clean_response_headers};
-use crate::upstream::DialError;
+use crate::upstream::{Client, DialError};
 use crate::websocket;
 
 /// Serves one request. Whatever happens, there is an answer and an audit event.
@@ -60,7 +60,14 @@ async fn pass(
     record.allow();
     let substituted =
         authorized.substitute(&|sealed| generation.open(&service.peer.broker, sealed))?;
-    send(service, substituted, Payload { body, upgrade }, record).await
+    send(
+        service,
+        &generation,
+        substituted,
+        Payload { body, upgrade },
+        record,
+    )
+    .await
 }
 
 /// What follows a request's head.
@@ -79,6 +86,7 @@ pub struct Answer {
 
 async fn send(
     service: &Service,
+    generation: &Generation,
     substituted: Substituted,
     payload: Payload,
     record: &mut Record,
@@ -92,11 +100,11 @@ async fn send(
     }
     let parts = substituted.into_parts();
     let (response, relay) = if websocket::is_asked_for(&parts.headers) {
-        websocket::send(service, parts, payload.upgrade).await?
+        websocket::send(service, generation, parts, payload.upgrade).await?
     } else {
         let body = RequestBody::new(payload.body, record.sent());
         let request = outgoing(&service.destination, parts, body)?;
-        let response = answered(service, request, record).await?;
+        let response = answered(&generation.client, request, record).await?;
         (response, None)
     };
     let is_upgraded = relay.is_some();
@@ -124,11 +132,11 @@ async fn send(
 
 /// Waits for the head of an answer as long as something is still being sent.
 async fn answered(
-    service: &Service,
+    client: &Client,
     request: Request<RequestBody>,
     record: &Record,
 ) -> Result<Response<Incoming>, Refusal> {
-    let mut answer = pin!(service.peer.sandbox.client.request(request));
+    let mut answer = pin!(client.request(request));
     let sent = record.sent();
     let mut sent_before = None;
     loop {

@@ -5,6 +5,7 @@
 //! says otherwise (a credential was bound to the host, or a rule was added), it is cut.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -16,6 +17,7 @@ use tokio::sync::watch;
 use crate::audit::{Action, Record};
 use crate::policy::{Connect, Destination};
 use crate::sandbox::Generation;
+use crate::upstream::is_denied;
 
 /// Bytes in flight each way.
 const BUFFER_BYTES: usize = 128 * 1024;
@@ -29,6 +31,7 @@ pub async fn relay(
     mut record: Record,
 ) {
     record.allow();
+    let address = provider.peer_addr().ok().map(|address| address.ip());
     let (sent, received) = (record.sent(), record.received());
     let copy = async {
         provider.write_all(first).await?;
@@ -42,7 +45,7 @@ pub async fn relay(
     };
     let action = tokio::select! {
         copied = copy => if copied.is_ok() { Action::Allow } else { Action::Error },
-        () = grant.ended() => Action::Reject,
+        () = grant.ended(address) => Action::Reject,
     };
     record.finish(action);
 }
@@ -72,12 +75,16 @@ pub struct Grant {
 }
 
 impl Grant {
-    async fn ended(mut self) {
+    /// Waits for a policy that would not grant this tunnel to `address`.
+    async fn ended(mut self, address: Option<IpAddr>) {
         while self.generations.changed().await.is_ok() {
             let generation = self.generations.borrow_and_update().clone();
-            let decision =
-                generation.map(|generation| generation.policy.decide_connect(&self.destination));
-            if !matches!(decision, Some(Connect::Tunnel)) {
+            let is_granted = generation.is_some_and(|generation| {
+                let policy = &generation.policy;
+                policy.decide_connect(&self.destination) == Connect::Tunnel
+                    && address.is_some_and(|address| !is_denied(address, policy))
+            });
+            if !is_granted {
                 return;
             }
         }

@@ -25,6 +25,7 @@ use crate::http_server::Service;
 use crate::own_refusal::own_refusal;
 use crate::redact::Redactor;
 use crate::refusal::Refusal;
+use crate::sandbox::Generation;
 
 /// Bytes in flight each way.
 const BUFFER_BYTES: usize = 32 * 1024;
@@ -45,13 +46,14 @@ pub fn is_asked_for(headers: &HeaderMap) -> bool {
 /// Sends the request over a connection of its own; gives the answer, and the relay if it upgraded.
 pub async fn send(
     service: &Service,
+    generation: &Generation,
     mut parts: Parts,
     caller: Option<OnUpgrade>,
 ) -> Result<(Response<Incoming>, Option<Relay>), Refusal> {
     let caller = caller.ok_or_else(|| own_refusal(RefusalCode::UpgradeNotAllowed))?;
     prepare(service, &mut parts)?;
     let request = Request::from_parts(parts, RequestBody::empty());
-    let mut response = exchange(service, request).await?;
+    let mut response = exchange(service, generation, request).await?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Ok((response, None));
     }
@@ -97,18 +99,17 @@ fn prepare(service: &Service, parts: &mut Parts) -> Result<(), Refusal> {
 
 async fn exchange(
     service: &Service,
+    generation: &Generation,
     request: Request<RequestBody>,
 ) -> Result<Response<Incoming>, Refusal> {
     let upstream = service.peer.broker.upstream();
-    let destination = &service.destination;
+    let (destination, policy) = (&service.destination, &generation.policy);
     let refuse = |error: crate::upstream::DialError| own_refusal(error.code());
     if destination.tls {
-        let wire = upstream
-            .dial_tls_http1(&destination.host, destination.port)
-            .await;
+        let wire = upstream.dial_tls_http1(destination, policy).await;
         exchange_on(service, wire.map_err(refuse)?, request).await
     } else {
-        let wire = upstream.dial(&destination.host, destination.port).await;
+        let wire = upstream.dial(destination, policy).await;
         exchange_on(service, wire.map_err(refuse)?, request).await
     }
 }

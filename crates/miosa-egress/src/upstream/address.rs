@@ -9,12 +9,24 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 
-/// Whether `address` may be dialled.
+use crate::policy::CompiledPolicy;
+
+/// Whether `address` may be dialled, as far as the operator is concerned.
 #[must_use]
 pub fn is_allowed(address: IpAddr, allowed_ranges: &[IpNet]) -> bool {
-    let judged = embedded_v4(address).map_or(address, IpAddr::V4);
+    let judged = judged(address);
     let listed = |address: &IpAddr| allowed_ranges.iter().any(|range| range.contains(address));
     listed(&address) || listed(&judged) || is_global(judged)
+}
+
+/// Whether a rule of `policy` refuses `address`, or the IPv4 address it carries.
+#[must_use]
+pub fn is_denied(address: IpAddr, policy: &CompiledPolicy) -> bool {
+    policy.denies_address(address) || policy.denies_address(judged(address))
+}
+
+fn judged(address: IpAddr) -> IpAddr {
+    embedded_v4(address).map_or(address, IpAddr::V4)
 }
 
 /// The IPv4 address in a mapped, NAT64 or 6to4 address.
@@ -77,6 +89,8 @@ fn is_global_v6(address: Ipv6Addr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use miosa_api::broker::{Effect, PolicyMode, Rule, SandboxPolicy};
+
     use super::*;
 
     fn allowed(address: &str) -> bool {
@@ -150,6 +164,35 @@ mod tests {
             "::ffff:8.8.8.8",
         ] {
             assert!(allowed(address), "{address} must pass");
+        }
+    }
+
+    #[test]
+    fn a_denied_range_is_refused_in_every_form() {
+        let source = SandboxPolicy {
+            generation: 1,
+            tenant_id: "t".to_owned(),
+            mode: PolicyMode::AuditOnly,
+            rules: vec![Rule {
+                id: "r".to_owned(),
+                host: "8.8.0.0/16".to_owned(),
+                effect: Effect::Deny,
+                methods: Vec::new(),
+                path: None,
+            }],
+            bindings: Vec::new(),
+        };
+        let policy = CompiledPolicy::compile(&source, "s").expect("a policy");
+        for (address, expected) in [
+            ("8.8.8.8", true),
+            ("::ffff:8.8.8.8", true),
+            ("64:ff9b::808:808", true),
+            ("2002:808:808::1", true),
+            ("8.9.8.8", false),
+            ("64:ff9b::809:808", false),
+        ] {
+            let parsed = address.parse().expect("an address");
+            assert_eq!(is_denied(parsed, &policy), expected, "{address}");
         }
     }
 

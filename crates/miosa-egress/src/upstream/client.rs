@@ -1,4 +1,4 @@
-//! Pooled HTTP connections, one pool a sandbox.
+//! Pooled HTTP connections, one pool a sandbox and policy: a new policy judges every address anew.
 
 use std::future::Future;
 use std::io::{self, IoSlice};
@@ -17,7 +17,7 @@ use tower::Service;
 
 use super::{DialError, TlsWire, Upstream};
 use crate::body::RequestBody;
-use crate::policy::Host;
+use crate::policy::{CompiledPolicy, Destination, Host};
 
 /// Unused connections kept per provider.
 const POOL_IDLE_PER_HOST_MAX: usize = 32;
@@ -25,13 +25,14 @@ const POOL_IDLE_PER_HOST_MAX: usize = 32;
 const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
 
-/// Connections of one sandbox to providers.
+/// Connections of one sandbox to providers, all dialled under one policy.
 pub type Client = legacy::Client<Connector, RequestBody>;
 
 /// Dials for the pool.
 #[derive(Clone)]
 pub struct Connector {
     upstream: Arc<Upstream>,
+    policy: Arc<CompiledPolicy>,
 }
 
 /// A connection, with TLS or without.
@@ -54,9 +55,9 @@ pub fn build(connector: Connector) -> Client {
 }
 
 impl Connector {
-    /// A connector over `upstream`.
-    pub const fn new(upstream: Arc<Upstream>) -> Self {
-        Self { upstream }
+    /// A connector over `upstream` to addresses that `policy` does not refuse.
+    pub const fn new(upstream: Arc<Upstream>, policy: Arc<CompiledPolicy>) -> Self {
+        Self { upstream, policy }
     }
 }
 
@@ -70,15 +71,16 @@ impl Service<Uri> for Connector {
     }
 
     fn call(&mut self, uri: Uri) -> Self::Future {
-        let upstream = Arc::clone(&self.upstream);
+        let (upstream, policy) = (Arc::clone(&self.upstream), Arc::clone(&self.policy));
         Box::pin(async move {
-            let is_tls = uri.scheme() == Some(&http::uri::Scheme::HTTPS);
+            let tls = uri.scheme() == Some(&http::uri::Scheme::HTTPS);
             let host = Host::parse(uri.host().unwrap_or_default()).ok_or(DialError::NotFound)?;
-            let port = uri.port_u16().unwrap_or(if is_tls { 443 } else { 80 });
-            let wire = if is_tls {
-                Wire::Tls(Box::new(upstream.dial_tls(&host, port).await?))
+            let port = uri.port_u16().unwrap_or(if tls { 443 } else { 80 });
+            let to = Destination { host, port, tls };
+            let wire = if tls {
+                Wire::Tls(Box::new(upstream.dial_tls(&to, &policy).await?))
             } else {
-                Wire::Plain(upstream.dial(&host, port).await?)
+                Wire::Plain(upstream.dial(&to, &policy).await?)
             };
             Ok(TokioIo::new(wire))
         })

@@ -14,11 +14,11 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
 
-use super::address::is_allowed;
+use super::address::{is_allowed, is_denied};
 use super::{Client, Connector, DialError, client, tls};
 use crate::config::Config;
 use crate::error::EgressError;
-use crate::policy::Host;
+use crate::policy::{CompiledPolicy, Destination, Host};
 
 /// How long one of several addresses is tried.
 const ADDRESS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -55,19 +55,28 @@ impl Upstream {
         })
     }
 
-    /// A pool of connections for one sandbox.
+    /// A pool of connections for one policy of one sandbox.
     #[must_use]
-    pub fn client(self: &Arc<Self>) -> Client {
-        client::build(Connector::new(Arc::clone(self)))
+    pub fn client(self: &Arc<Self>, policy: &Arc<CompiledPolicy>) -> Client {
+        client::build(Connector::new(Arc::clone(self), Arc::clone(policy)))
     }
 
-    /// Connects to the first address of `host` that is allowed and answers.
-    pub async fn dial(&self, host: &Host, port: u16) -> Result<TcpStream, DialError> {
+    /// Connects to the first address of a host that is allowed, that no rule of `policy` refuses, and
+    /// that answers.
+    pub async fn dial(
+        &self,
+        to: &Destination,
+        policy: &CompiledPolicy,
+    ) -> Result<TcpStream, DialError> {
         let connect = async {
             let mut last = DialError::NotFound;
-            for address in self.addresses(host, port).await? {
+            for address in self.addresses(&to.host, to.port).await? {
                 if !is_allowed(address.ip(), &self.allowed_ranges) {
                     last = DialError::AddressNotAllowed;
+                    continue;
+                }
+                if is_denied(address.ip(), policy) {
+                    last = DialError::AddressDenied;
                     continue;
                 }
                 match timeout(ADDRESS_TIMEOUT, TcpStream::connect(address)).await {
@@ -87,29 +96,37 @@ impl Upstream {
     }
 
     /// Connects with TLS for HTTP/2 or HTTP/1.1.
-    pub async fn dial_tls(&self, host: &Host, port: u16) -> Result<TlsWire, DialError> {
-        self.dial_with(&self.any_http, host, port).await
+    pub async fn dial_tls(
+        &self,
+        to: &Destination,
+        policy: &CompiledPolicy,
+    ) -> Result<TlsWire, DialError> {
+        self.dial_with(&self.any_http, to, policy).await
     }
 
     /// Connects with TLS for HTTP/1.1 alone: what can be upgraded.
-    pub async fn dial_tls_http1(&self, host: &Host, port: u16) -> Result<TlsWire, DialError> {
-        self.dial_with(&self.http1, host, port).await
+    pub async fn dial_tls_http1(
+        &self,
+        to: &Destination,
+        policy: &CompiledPolicy,
+    ) -> Result<TlsWire, DialError> {
+        self.dial_with(&self.http1, to, policy).await
     }
 
     async fn dial_with(
         &self,
         tls: &TlsConnector,
-        host: &Host,
-        port: u16,
+        to: &Destination,
+        policy: &CompiledPolicy,
     ) -> Result<TlsWire, DialError> {
-        let name = match host {
+        let name = match &to.host {
             Host::Name(name) => {
                 ServerName::try_from(name.clone()).map_err(|_| DialError::NotFound)?
             }
             Host::Address(address) => ServerName::IpAddress((*address).into()),
         };
         let handshake = async {
-            let stream = self.dial(host, port).await?;
+            let stream = self.dial(to, policy).await?;
             tls.connect(name, stream).await.map_err(|error| {
                 tracing::debug!(%error, "a TLS handshake with a provider failed");
                 classify(&error)

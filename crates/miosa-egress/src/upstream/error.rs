@@ -11,6 +11,9 @@ pub enum DialError {
     /// It resolves to special addresses only.
     #[error("the name resolves to an address that is not allowed")]
     AddressNotAllowed,
+    /// It resolves to addresses that a rule of the sandbox refuses.
+    #[error("a rule refuses the address the name resolves to")]
+    AddressDenied,
     /// Nobody answers there, or not in time.
     #[error("no connection could be made")]
     Unreachable,
@@ -29,6 +32,7 @@ impl DialError {
         match self {
             Self::NotFound => RefusalCode::UpstreamNotFound,
             Self::AddressNotAllowed => RefusalCode::AddressNotAllowed,
+            Self::AddressDenied => RefusalCode::HostDenied,
             Self::Unreachable => RefusalCode::UpstreamUnreachable,
             Self::Certificate => RefusalCode::UpstreamCertificate,
             Self::Handshake => RefusalCode::UpstreamProtocol,

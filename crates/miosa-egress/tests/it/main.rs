@@ -11,6 +11,7 @@ mod lifecycle;
 mod namespace;
 mod process;
 mod provider;
+mod ranges;
 mod refused;
 mod sandbox;
 mod stream;
