@@ -158,6 +158,7 @@ fn routes(shared: &Arc<Shared>) -> Router {
         .route("/v1/gzip", any(gzip))
         .route("/v1/events", get(events))
         .route("/v1/trailers", post(trailers))
+        .route("/v1/received-trailers", post(received_trailers))
         .route("/v1/upload", post(upload))
         .route("/v1/ws", any(websocket))
         .fallback(|| async { "hello" })
@@ -214,6 +215,14 @@ async fn trailers(body: Bytes) -> Response {
     Response::new(Body::new(StreamBody::new(futures_util::stream::iter(
         frames,
     ))))
+}
+
+/// Says how much was sent and whether trailers were.
+async fn received_trailers(body: Body) -> String {
+    let collected = body.collect().await.unwrap();
+    let trailers = collected.trailers().map_or("none", |_| "trailers");
+    let trailers = trailers.to_owned();
+    format!("{} and {trailers}", collected.to_bytes().len())
 }
 
 async fn upload(body: Body) -> String {

@@ -74,6 +74,29 @@ async fn trailers_reach_a_client() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn row_066_trailers_of_a_request_end_at_the_broker() {
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        let (_world, sandbox, provider) = scene().await;
+        let mut client = Client::https(&sandbox, HOST, version).await;
+        let mut trailers = http::HeaderMap::new();
+        let bearer = format!("Bearer {}", sandbox.placeholder());
+        trailers.insert("authorization", bearer.parse().unwrap());
+        trailers.insert("x-kept", "1".parse().unwrap());
+        let frames = [
+            Ok::<_, Infallible>(Frame::data(Bytes::from("message"))),
+            Ok(Frame::trailers(trailers)),
+        ];
+        let upload = BodyExt::boxed(StreamBody::new(futures_util::stream::iter(frames)));
+        let url = format!("https://{HOST}/v1/received-trailers");
+        let request =
+            request("POST", &url, sandbox.placeholder()).header("trailer", "authorization, x-kept");
+        let response = client.send(request.body(upload).unwrap()).await.unwrap();
+        assert_eq!(patiently(text(response.into_body())).await, "7 and none");
+        assert!(!provider.seen()[0].headers.contains_key("trailer"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_websocket_is_relayed_and_gives_no_credential_away() {
     let (world, sandbox, provider) = scene().await;
     let stream = sandbox.connect((sandbox.lookup(HOST), 443).into());
