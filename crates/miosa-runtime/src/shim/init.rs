@@ -1,8 +1,8 @@
 //! The guest's process before it is the guest agent: it makes its own root and locks itself in.
 //!
 //! Runs as a copy of the shim in the new namespaces, root there and nobody outside. The order
-//! matters: nothing is looked up by name in the sandbox's tree before it is the root, and the
-//! filters come last because they forbid what came before.
+//! matters: nothing is looked up by name in the sandbox's tree before it is the root and the host's
+//! root is gone, and the filters come last because they forbid what came before.
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -88,14 +88,13 @@ fn enter(
     let (upper_tree, rest) = rest.split_at(1);
 
     overlay::mount(layers, &upper_tree[0], upper)?;
-    let old = root::pivot().step("changing the root")?;
-    root::mount_all(mounts, rest)?;
+    let proc = root::pivot().step("changing the root")?;
+    root::mount_all(mounts, rest, &proc)?;
     root::mask(config)?;
     etc::write(&spec.hostname)?;
     let hostname = spec.hostname.as_bytes();
     rustix::system::sethostname(hostname).step("setting the host name")?;
     fs_err::create_dir_all(&spec.workdir).step("making the working directory")?;
-    old.leave().step("leaving the host's root")?;
 
     let process = config
         .process()

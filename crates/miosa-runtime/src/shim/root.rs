@@ -1,5 +1,5 @@
-//! What is mounted in the sandbox's root, after it has become the root: links in the tree cannot
-//! lead outside any more.
+//! What is mounted in the sandbox's root, after it has become the root and the host's is gone: links
+//! in the tree cannot lead outside any more.
 
 use std::ffi::CString;
 use std::io;
@@ -9,7 +9,10 @@ use std::path::{Component, Path, PathBuf};
 
 use oci_spec::runtime::{Mount, Spec};
 use rustix::fs::CWD;
-use rustix::mount::{MountFlags, MoveMountFlags, UnmountFlags, move_mount};
+use rustix::mount::{
+    FsMountFlags, FsOpenFlags, MountAttrFlags, MountFlags, MoveMountFlags, UnmountFlags,
+    fsconfig_create, fsmount, fsopen, move_mount,
+};
 
 use super::overlay::NEW_ROOT;
 use super::trees;
@@ -26,28 +29,40 @@ const LINKS: [(&str, &str); 5] = [
     ("pts/ptmx", "/dev/ptmx"),
 ];
 
-/// The host's root, mounted over the new one's mount but no longer anybody's root. The kernel
-/// mounts a new `/proc` only while there is another one.
-pub(super) struct OldRoot(());
-
-/// Makes the overlay the root.
-pub(super) fn pivot() -> io::Result<OldRoot> {
+/// Makes the overlay the root and lets go of the host's; returns the sandbox's `/proc`, not mounted yet.
+///
+/// SECURITY: as long as the host's root is mounted over the new one, `/..` leads to it, also from a
+/// link in the tree. So it goes before the first look at the tree, and `/proc`, which the kernel makes
+/// only in sight of another one, is made before that.
+pub(super) fn pivot() -> io::Result<OwnedFd> {
+    let proc = procfs()?;
     std::env::set_current_dir(NEW_ROOT)?;
     rustix::process::pivot_root(".", ".")?;
-    Ok(OldRoot(()))
+    rustix::mount::unmount(".", UnmountFlags::DETACH)?;
+    std::env::set_current_dir("/")?;
+    Ok(proc)
 }
 
-impl OldRoot {
-    /// Lets go of it for good.
-    pub(super) fn leave(self) -> io::Result<()> {
-        rustix::mount::unmount(".", UnmountFlags::DETACH)?;
-        std::env::set_current_dir("/")
-    }
+fn procfs() -> io::Result<OwnedFd> {
+    let context = fsopen("proc", FsOpenFlags::FSOPEN_CLOEXEC)?;
+    fsconfig_create(&context)?;
+    let attributes = MountAttrFlags::MOUNT_ATTR_NOSUID
+        | MountAttrFlags::MOUNT_ATTR_NODEV
+        | MountAttrFlags::MOUNT_ATTR_NOEXEC;
+    Ok(fsmount(
+        &context,
+        FsMountFlags::FSMOUNT_CLOEXEC,
+        attributes,
+    )?)
 }
 
 /// Mounts everything of the configuration in its order; `host` are the trees of
-/// [`trees::from_host`] mounts.
-pub(super) fn mount_all(mounts: &[Mount], host: &[OwnedFd]) -> Result<(), RuntimeError> {
+/// [`trees::from_host`] mounts, `proc` is of [`pivot`].
+pub(super) fn mount_all(
+    mounts: &[Mount],
+    host: &[OwnedFd],
+    proc: &OwnedFd,
+) -> Result<(), RuntimeError> {
     let mut host = host.iter();
     for mount in mounts {
         let target = mount.destination();
@@ -58,6 +73,9 @@ pub(super) fn mount_all(mounts: &[Mount], host: &[OwnedFd]) -> Result<(), Runtim
                 .ok_or(io::ErrorKind::UnexpectedEof)
                 .step(&step)?;
             attach(mount, tree).step(step)?;
+        } else if mount.typ().as_deref() == Some("proc") {
+            make_dir(target).step(&step)?;
+            put(proc, target).step(step)?;
         } else {
             make_dir(target).step(&step)?;
             new(mount).step(step)?;
@@ -84,13 +102,13 @@ fn attach(mount: &Mount, tree: &OwnedFd) -> io::Result<()> {
             .append(true)
             .open(target)?;
     }
-    Ok(move_mount(
-        tree,
-        "",
-        CWD,
-        target,
-        MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH,
-    )?)
+    put(tree, target)
+}
+
+/// Mounts a detached tree.
+fn put(tree: &OwnedFd, target: &Path) -> io::Result<()> {
+    let flags = MoveMountFlags::MOVE_MOUNT_F_EMPTY_PATH;
+    Ok(move_mount(tree, "", CWD, target, flags)?)
 }
 
 fn new(mount: &Mount) -> io::Result<()> {

@@ -103,3 +103,36 @@ async fn links_in_a_template_do_not_lead_to_the_host() {
     assert_eq!(std::fs::read_to_string(&victim).expect("victim"), "host");
     world.runtime.destroy(&spec.id).await.expect("destroy");
 }
+
+#[tokio::test]
+async fn no_link_in_a_tree_leads_to_the_host_while_the_sandbox_is_put_together() {
+    let world = World::new("cat /etc/hosts > /out/hosts");
+    // Not below `/tmp`, which is hidden from the process that makes the root.
+    let host = tempfile::Builder::new()
+        .prefix("mr")
+        .tempdir_in("/var/tmp")
+        .expect("folder");
+    std::fs::set_permissions(host.path(), PermissionsExt::from_mode(0o777)).expect("for all");
+    let readable = host.path().join("readable");
+    std::fs::write(&readable, "127.0.0.1 of-the-host\n").expect("file");
+    std::fs::set_permissions(&readable, PermissionsExt::from_mode(0o644)).expect("for all");
+    let through = |path: &std::path::Path| format!("/..{}", path.display());
+    let link = |to: String, name: &str| {
+        std::os::unix::fs::symlink(to, world.path("root").join(name)).expect("link");
+    };
+    link(through(&readable), "etc/hosts");
+    link(through(host.path()), "away");
+    let mut spec = world.spec();
+    spec.workdir = "/away/made".to_owned();
+    // A folder that cannot be made is reason enough not to start.
+    if world.runtime.start(&spec).await.is_ok() {
+        world.runtime.wait_exit(&spec.id).await;
+    }
+    assert!(!host.path().join("made").exists(), "written to the host");
+    spec.workdir = "/workspace".to_owned();
+    assert_eq!(world.run(&spec).await, "exit status 0");
+    let hosts = world.out("hosts");
+    assert!(hosts.contains("localhost"), "{hosts}");
+    assert!(!hosts.contains("of-the-host"), "the host was read: {hosts}");
+    world.runtime.destroy(&spec.id).await.expect("destroy");
+}
