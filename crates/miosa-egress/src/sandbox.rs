@@ -26,6 +26,8 @@ pub struct Generation {
     /// The sandbox's own connections to providers, shared with nobody. Idle ones end with the generation:
     /// their addresses were judged by it.
     pub client: Client,
+    /// For what met a connection that was just closing.
+    pub fresh_client: Client,
     /// Secrets opened so far, with all they are bound to. Gone with the generation.
     opened: Mutex<Vec<(Sealed, Arc<SecretValue>)>>,
 }
@@ -40,6 +42,7 @@ impl Generation {
     ) -> Self {
         Self {
             client: upstream.client(&policy),
+            fresh_client: upstream.fresh_client(&policy),
             source,
             policy,
             ca,

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy;
 use miosa_api::broker::RefusalCode;
@@ -104,7 +104,7 @@ async fn send(
     } else {
         let body = RequestBody::new(payload.body, record.sent());
         let request = outgoing(&service.destination, parts, body)?;
-        let response = answered(&generation.client, request, record).await?;
+        let response = answered(generation, request, record).await?;
         (response, None)
     };
     let is_upgraded = relay.is_some();
@@ -130,18 +130,61 @@ async fn send(
     })
 }
 
-/// Waits for the head of an answer as long as something is still being sent.
+/// Sends a request, once more when it met a connection that was just closing.
+///
+/// INVARIANT: only what is idempotent and has no body is sent twice (RFC 9110, 9.2.2).
 async fn answered(
-    client: &Client,
+    generation: &Generation,
     request: Request<RequestBody>,
     record: &Record,
 ) -> Result<Response<Incoming>, Refusal> {
+    let again = repeatable(&request);
+    let first = attempt(&generation.client, request, record).await?;
+    let answer = match (first, again) {
+        (Err(error), Some(again)) if is_broken_off(&error) => {
+            attempt(&generation.fresh_client, again, record).await?
+        }
+        (first, _) => first,
+    };
+    answer.map_err(|error| own_refusal(code_of(&error)))
+}
+
+fn repeatable(request: &Request<RequestBody>) -> Option<Request<RequestBody>> {
+    if !request.method().is_idempotent() || !request.body().is_end_stream() {
+        return None;
+    }
+    let mut again = Request::new(RequestBody::empty());
+    request.method().clone_into(again.method_mut());
+    request.uri().clone_into(again.uri_mut());
+    request.headers().clone_into(again.headers_mut());
+    *again.version_mut() = request.version();
+    Some(again)
+}
+
+/// Whether the connection ended before there was an answer.
+fn is_broken_off(error: &legacy::Error) -> bool {
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        if let Some(error) = cause.downcast_ref::<hyper::Error>() {
+            return !error.is_parse() && !error.is_user() && !error.is_timeout();
+        }
+        source = cause.source();
+    }
+    false
+}
+
+/// Waits for the head of an answer as long as something is still being sent.
+async fn attempt(
+    client: &Client,
+    request: Request<RequestBody>,
+    record: &Record,
+) -> Result<Result<Response<Incoming>, legacy::Error>, Refusal> {
     let mut answer = pin!(client.request(request));
     let sent = record.sent();
     let mut sent_before = None;
     loop {
         match tokio::time::timeout(UPSTREAM_ANSWER_MAX, &mut answer).await {
-            Ok(answer) => return answer.map_err(|error| own_refusal(code_of(&error))),
+            Ok(answer) => return Ok(answer),
             Err(_) => {
                 let sent_now = Some(sent.load(Ordering::Relaxed));
                 if sent_now == sent_before {

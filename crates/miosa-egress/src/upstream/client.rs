@@ -20,7 +20,7 @@ use crate::body::RequestBody;
 use crate::policy::{CompiledPolicy, Destination, Host};
 
 /// Unused connections kept per provider.
-const POOL_IDLE_PER_HOST_MAX: usize = 32;
+pub const POOL_IDLE_PER_HOST_MAX: usize = 32;
 /// Flow control windows: enough for a fast provider, bounded for a slow sandbox.
 const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
 const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
@@ -43,12 +43,13 @@ pub enum Wire {
     Tls(Box<TlsWire>),
 }
 
-pub fn build(connector: Connector) -> Client {
+/// `idle_max` unused connections are kept per provider; with none, each request gets a fresh one.
+pub fn build(connector: Connector, idle_max: usize) -> Client {
     legacy::Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(UPSTREAM_IDLE_MAX)
-        .pool_max_idle_per_host(POOL_IDLE_PER_HOST_MAX)
+        .pool_max_idle_per_host(idle_max)
         .http2_initial_stream_window_size(STREAM_WINDOW_BYTES)
         .http2_initial_connection_window_size(CONNECTION_WINDOW_BYTES)
         .build(connector)

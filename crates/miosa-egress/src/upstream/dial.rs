@@ -58,7 +58,14 @@ impl Upstream {
     /// A pool of connections for one policy of one sandbox.
     #[must_use]
     pub fn client(self: &Arc<Self>, policy: &Arc<CompiledPolicy>) -> Client {
-        client::build(Connector::new(Arc::clone(self), Arc::clone(policy)))
+        let connector = Connector::new(Arc::clone(self), Arc::clone(policy));
+        client::build(connector, client::POOL_IDLE_PER_HOST_MAX)
+    }
+
+    /// The same with a fresh connection for each request.
+    #[must_use]
+    pub fn fresh_client(self: &Arc<Self>, policy: &Arc<CompiledPolicy>) -> Client {
+        client::build(Connector::new(Arc::clone(self), Arc::clone(policy)), 0)
     }
 
     /// Connects to the first address of a host that is allowed, that no rule of `policy` refuses, and

@@ -14,6 +14,7 @@ mod provider;
 mod ranges;
 mod refused;
 mod sandbox;
+mod stale;
 mod stream;
 mod swap;
 mod tunnel;
