@@ -115,8 +115,9 @@ codes! {
     ResourceState = "RESOURCE_STATE", 409, false;
     /// The host may not create namespaces, mounts or control groups.
     RuntimeUnavailable = "RUNTIME_UNAVAILABLE", 503, false;
-    /// The sandbox could not be started; `details.reason` says why.
-    SandboxStartFailed = "SANDBOX_START_FAILED", 500, true;
+    /// The sandbox could not be started; `details.reason` says why. Not repeated by itself: the same
+    /// request makes another sandbox, doomed for the same reason.
+    SandboxStartFailed = "SANDBOX_START_FAILED", 500, false;
     /// The guest agent is gone or does not answer.
     AgentUnavailable = "AGENT_UNAVAILABLE", 503, true;
     /// The host's or the sandbox's disk is full.
