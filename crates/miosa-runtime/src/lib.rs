@@ -24,4 +24,4 @@ pub use config::RuntimeConfig;
 pub use container::Container;
 pub use error::RuntimeError;
 pub use runtime::{BoxFuture, Found, Network, Runtime, SandboxSpec, Started, Upper, Usage};
-pub use shim::shim_main;
+pub use shim::{is_broker_listener, shim_main};

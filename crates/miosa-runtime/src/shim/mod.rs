@@ -19,6 +19,8 @@ mod trees;
 mod upper;
 mod watch;
 
+pub use network::is_broker_listener;
+
 use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;

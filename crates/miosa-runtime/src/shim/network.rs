@@ -5,7 +5,7 @@
 //! its two name servers, and everything else is refused at once. There is no IPv6 route but `::1`.
 
 use std::io::{self, Write};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::OwnedFd;
 use std::process::{Command, Stdio};
 
@@ -27,6 +27,12 @@ const TCP_PORT: u16 = 1;
 const DNS_UDP_PORT: u16 = 1;
 const DNS_TCP_PORT: u16 = 2;
 const BACKLOG: i32 = 4096;
+
+/// Whether a TCP socket that listens in a sandbox's network is the broker's, not the sandbox's.
+#[must_use]
+pub fn is_broker_listener(address: IpAddr, port: u16) -> bool {
+    address == BROKER && [TCP_PORT, DNS_TCP_PORT].contains(&port)
+}
 
 /// Makes this process's network namespace. With a broker, hands it the listeners.
 pub(super) fn prepare(spec: &SandboxSpec) -> Result<Option<Broker>, RuntimeError> {
