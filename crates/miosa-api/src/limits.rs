@@ -95,3 +95,8 @@ pub const UPSTREAM_IDLE_MAX: Duration = Duration::from_secs(30);
 pub const DNS_LABELS_MAX: usize = 16;
 /// Audit events that may wait to be written before new work waits too.
 pub const AUDIT_QUEUE_MAX: usize = 8192;
+/// Bytes of a refused request's body that are read before the refusal is sent: clients that still
+/// send when a stream ends take the answer for a protocol error.
+pub const REFUSED_BODY_BYTES_MAX: u64 = 1024 * 1024;
+/// How long that reading may take.
+pub const REFUSED_BODY_TIMEOUT: Duration = Duration::from_secs(2);

@@ -9,10 +9,28 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use miosa_api::limits::{REFUSED_BODY_BYTES_MAX, REFUSED_BODY_TIMEOUT};
 
 use crate::audit::{Action, Record};
 use crate::redact::Redactor;
+
+/// Reads a bounded rest of a body that goes nowhere, before its request is refused.
+pub async fn pass_over(mut body: Incoming) {
+    let reading = async {
+        let mut left = REFUSED_BODY_BYTES_MAX;
+        while let Some(Ok(frame)) = body.frame().await {
+            let bytes = frame.data_ref().map_or(0, |data| data.len() as u64);
+            left = left.saturating_sub(bytes);
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    // A caller that takes longer gets its answer all the same.
+    let _ = tokio::time::timeout(REFUSED_BODY_TIMEOUT, reading).await;
+}
 
 /// What a sandbox sends, counted. Trailers end here: no credential belongs in one.
 pub struct RequestBody {

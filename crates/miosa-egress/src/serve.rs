@@ -15,7 +15,7 @@ use miosa_api::broker::RefusalCode;
 use miosa_api::limits::UPSTREAM_ANSWER_MAX;
 
 use crate::audit::Record;
-use crate::body::{AnswerBody, RequestBody};
+use crate::body::{AnswerBody, RequestBody, pass_over};
 use crate::forward;
 use crate::http_server::{Service, Verdict};
 use crate::own_refusal::own_refusal;
@@ -52,22 +52,33 @@ async fn pass(
     request: Request<Incoming>,
     record: &mut Record,
 ) -> Result<Answer, Refusal> {
-    let generation = service.generation(record)?;
     let (mut parts, body) = request.into_parts();
     let upgrade = parts.extensions.remove::<OnUpgrade>();
+    match judge(service, parts, record) {
+        Ok((generation, substituted)) => {
+            let payload = Payload { body, upgrade };
+            send(service, &generation, substituted, payload, record).await
+        }
+        Err(refusal) => {
+            pass_over(body).await;
+            Err(refusal)
+        }
+    }
+}
+
+/// Everything that is decided on a request's head alone.
+fn judge(
+    service: &Service,
+    parts: http::request::Parts,
+    record: &mut Record,
+) -> Result<(Arc<Generation>, Substituted), Refusal> {
+    let generation = service.generation(record)?;
     let received = Received::new(&service.destination, parts)?;
     let authorized = generation.policy.authorize(received)?;
     record.allow();
     let substituted =
         authorized.substitute(&|sealed| generation.open(&service.peer.broker, sealed))?;
-    send(
-        service,
-        &generation,
-        substituted,
-        Payload { body, upgrade },
-        record,
-    )
-    .await
+    Ok((generation, substituted))
 }
 
 /// What follows a request's head.

@@ -59,3 +59,27 @@ async fn curl_looks_up_verifies_and_is_answered() {
     );
     assert!(String::from_utf8_lossy(&output.stderr).contains("Could not resolve host: metadata"));
 }
+
+/// A refusal comes while the client still sends: the stream must not end before it is done.
+#[tokio::test(flavor = "multi_thread")]
+async fn curl_reads_every_refusal_of_a_post_over_http2() {
+    let authority = Authority::new();
+    let provider = Provider::start(&authority, HOST).await;
+    let world = World::start(&authority, &[(HOST, provider.address)]).await;
+    let sandbox = world
+        .sandbox("s", audit_only(vec![world.binding(HOST, "/v1/**")]))
+        .await;
+    let bearer = format!("authorization: Bearer {}", sandbox.placeholder());
+    let body = world.dir.path().join("body");
+    fs_err::write(&body, vec![b'x'; 200_000]).unwrap();
+    let data = format!("@{}", body.display());
+    let url = format!("https://{HOST}/admin");
+    for _ in 0..40 {
+        let arguments = ["--http2", "-H", &bearer, "--data-binary", &data, &url];
+        let output = curl(&world, &sandbox, &arguments);
+        let text = String::from_utf8_lossy(&output.stdout).into_owned();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(text.contains("EGRESS_PATH_NOT_BOUND"), "{text}{errors}");
+        assert!(errors.is_empty(), "{errors}");
+    }
+}
