@@ -17,6 +17,7 @@ const UP_TIMEOUT: Duration = Duration::from_secs(60);
 const DOWN_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What a world is made of.
+#[derive(Clone)]
 pub struct Settings {
     /// The `miosa` program.
     pub program: PathBuf,
@@ -29,7 +30,7 @@ pub struct Settings {
 /// A running server with its CLI.
 pub struct World {
     folder: TempDir,
-    program: PathBuf,
+    settings: Settings,
     server: Child,
 }
 
@@ -47,23 +48,25 @@ impl World {
         fs_err::create_dir_all(&layers)?;
         fs_err::create_dir_all(folder.path().join(".miosa/data"))?;
         fs_err::os::unix::fs::symlink(&layers, folder.path().join(".miosa/data/layers"))?;
-        let log = fs_err::File::create(folder.path().join("server.log"))?;
-        let server = command(&settings.program, folder.path())
-            .args(["up", "--ephemeral", "--listen", "127.0.0.1:0"])
-            .arg("--run-dir")
-            .arg(folder.path().join("run"))
-            .args(&settings.flags)
-            .stdout(log.file().try_clone()?)
-            .stderr(log.into_parts().0)
-            .spawn()
-            .context("cannot start `miosa up`")?;
+        let server = spawn(folder.path(), settings)?;
         let mut world = Self {
             folder,
-            program: settings.program.clone(),
+            settings: settings.clone(),
             server,
         };
         world.wait_until_up().await?;
         Ok(world)
+    }
+
+    /// Kills the server alone, as a crash would: what it started goes on.
+    pub async fn kill_server(&mut self) -> Result<()> {
+        self.server.kill().await.context("the server is not killed")
+    }
+
+    /// Starts a server in the same folder with the same flags, after [`World::kill_server`].
+    pub async fn start_server(&mut self) -> Result<()> {
+        self.server = spawn(self.folder.path(), &self.settings)?;
+        self.wait_until_up().await
     }
 
     async fn wait_until_up(&mut self) -> Result<()> {
@@ -107,7 +110,7 @@ impl World {
     /// A CLI call to be shaped further.
     #[must_use]
     pub fn command(&self) -> Command {
-        command(&self.program, self.folder.path())
+        command(&self.settings.program, self.folder.path())
     }
 
     /// Runs the CLI.
@@ -190,6 +193,22 @@ impl World {
             .context("`miosa up` does not end")??;
         Ok(leftover::find(self.folder.path()))
     }
+}
+
+fn spawn(folder: &Path, settings: &Settings) -> Result<Child> {
+    let log = fs_err::OpenOptions::new()
+        .create(true)
+        .append(true)
+        .open(folder.join("server.log"))?;
+    command(&settings.program, folder)
+        .args(["up", "--ephemeral", "--listen", "127.0.0.1:0"])
+        .arg("--run-dir")
+        .arg(folder.join("run"))
+        .args(&settings.flags)
+        .stdout(log.file().try_clone()?)
+        .stderr(log.into_parts().0)
+        .spawn()
+        .context("cannot start `miosa up`")
 }
 
 fn command(program: &Path, home: &Path) -> Command {
