@@ -3,6 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use miosa_api::error::ErrorBody;
+use miosa_api::guest::Port;
 use miosa_api::id::SandboxId;
 use miosa_runtime::Usage;
 use serde::Deserialize;
@@ -113,6 +114,14 @@ async fn resources(
     })))
 }
 
+/// Not one of the broker's listeners, which are in every sandbox's network.
+fn is_own(port: &Port) -> bool {
+    !port
+        .address
+        .parse()
+        .is_ok_and(|address| miosa_runtime::is_broker_listener(address, port.port))
+}
+
 /// Listening TCP sockets inside.
 #[utoipa::path(get, path = "/sandboxes/{id}/ports", tag = "measure", params(("id" = String, Path)),
     responses((status = 200, body = Object), (status = 409, body = ErrorBody)))]
@@ -123,8 +132,35 @@ async fn ports(
 ) -> Result<Response, ApiError> {
     caller.require(Scope::SandboxesRead)?;
     access::running(&app, &caller, &id).await?;
-    let ports = app.guest(&id).ports().await?;
+    let mut ports = app.guest(&id).ports().await?;
+    ports.retain(is_own);
     Ok(json::data(
         json!({ "sandbox_id": id, "count": ports.len(), "ports": ports }),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Port, is_own};
+
+    #[test]
+    fn the_brokers_listeners_are_no_ports_of_the_sandbox() {
+        for (address, port, own) in [
+            ("198.18.0.2", 1, false),
+            ("198.18.0.2", 2, false),
+            ("198.18.0.2", 3000, true),
+            ("198.18.0.1", 1, true),
+            ("0.0.0.0", 2, true),
+            ("::", 1, true),
+        ] {
+            let port = Port {
+                protocol: "tcp".to_owned(),
+                state: "LISTEN".to_owned(),
+                address: address.to_owned(),
+                port,
+                process: None,
+            };
+            assert_eq!(is_own(&port), own, "{address} {}", port.port);
+        }
+    }
 }
