@@ -41,15 +41,25 @@ pub async fn read_body(request: Request, bytes_max: usize) -> Result<Bytes, ApiE
     }
 }
 
-/// Reads JSON text; the refusal says where it breaks off.
+/// Reads JSON text; the refusal names the field and says where it breaks off.
 pub fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let text = if bytes.iter().all(u8::is_ascii_whitespace) {
         b"{}"
     } else {
         bytes
     };
-    serde_json::from_slice(text)
-        .map_err(|error| ApiError::new(ErrorCode::BadRequest, format!("the JSON body: {error}")))
+    let mut json = serde_json::Deserializer::from_slice(text);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let field = error.path().to_string();
+        let refusal = ApiError::new(ErrorCode::BadRequest, format!("the JSON body: {error}"));
+        if field == "." {
+            return refusal;
+        }
+        refusal.with_details(serde_json::json!({ "field": field }))
+    })?;
+    json.end()
+        .map_err(|error| ApiError::new(ErrorCode::BadRequest, format!("the JSON body: {error}")))?;
+    Ok(value)
 }
 
 /// Query parameters; the refusal is an [`ApiError`].
