@@ -41,13 +41,16 @@ pub async fn once(
     }
 }
 
-/// Uploads are not held in memory, streams have no end to remember, and a revealed secret is written
-/// down nowhere.
+/// Uploads are not held in memory, streams have no end to remember, and a revealed secret, a
+/// new API key and a preview's token are written down nowhere.
 fn takes_part(path: &str) -> bool {
     !(path.contains("/fs/")
         || path.contains("/files")
         || path.ends_with("/stream")
-        || path.contains("/connect/token/"))
+        || path.contains("/connect/token/")
+        || path.ends_with("/api-keys")
+        || path.ends_with("/preview-token")
+        || path.ends_with("/share"))
 }
 
 async fn answer_once(
