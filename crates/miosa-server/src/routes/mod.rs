@@ -5,6 +5,7 @@ mod code;
 mod commands;
 mod connect;
 mod device_login;
+mod document;
 mod egress;
 mod env;
 mod events;
@@ -24,25 +25,17 @@ mod services;
 mod template_builds;
 mod templates;
 
+use axum::Router;
 use axum::extract::Request;
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::{Json, Router};
 use http::{Method, StatusCode, Uri};
 use miosa_api::error::ErrorCode;
-use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
 use crate::http::entry;
 use crate::http::idempotency;
 use crate::{ApiError, App, auth};
-
-#[derive(OpenApi)]
-#[openapi(info(
-    title = "miosa",
-    description = "Sandboxes for AI agents that never hold a credential."
-))]
-struct Doc;
 
 /// Routes that need a key.
 fn keyed() -> OpenApiRouter<App> {
@@ -72,17 +65,19 @@ fn keyed() -> OpenApiRouter<App> {
 
 /// Routes that need none.
 fn open() -> OpenApiRouter<App> {
-    device_login::open_routes()
+    document::routes().merge(device_login::open_routes())
 }
 
 fn documented(keyed: OpenApiRouter<App>) -> OpenApiRouter<App> {
-    OpenApiRouter::with_openapi(Doc::openapi()).nest(entry::API, keyed.merge(open()))
+    OpenApiRouter::with_openapi(document::base())
+        .nest(entry::API, keyed.merge(open()))
+        .merge(document::root_routes())
 }
 
 /// The API's description.
 #[must_use]
 pub fn openapi() -> utoipa::openapi::OpenApi {
-    documented(keyed()).into_openapi()
+    document::finish(documented(keyed()).into_openapi())
 }
 
 /// The whole server as one router.
@@ -90,18 +85,8 @@ pub(crate) fn router(app: App) -> Router {
     let keyed = keyed()
         .route_layer(from_fn_with_state(app.clone(), idempotency::once))
         .route_layer(from_fn_with_state(app.clone(), auth::require_key));
-    let (api, document) = documented(keyed).split_for_parts();
+    let (api, _) = documented(keyed).split_for_parts();
     let api = api
-        .route(
-            "/api/v1/openapi.json",
-            axum::routing::get(async move || Json(document)),
-        )
-        .route(
-            "/health",
-            axum::routing::get(async || {
-                Json(serde_json::json!({ "ok": true, "version": env!("CARGO_PKG_VERSION") }))
-            }),
-        )
         .fallback(no_route)
         .layer(axum::middleware::from_fn(canonical_errors))
         .layer(axum::extract::DefaultBodyLimit::disable())
