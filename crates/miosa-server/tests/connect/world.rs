@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use miosa_server::store::sandboxes::{self, SandboxRow};
 use miosa_server::{Config, Dependencies, auth, store};
 use miosa_vault::OpeningKey;
-use reqwest::Method;
+use reqwest::{Method, RequestBuilder};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -128,10 +128,15 @@ impl World {
 }
 
 impl Caller {
-    pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
-        let mut request = reqwest::Client::new()
+    /// A request with the key, to which headers can be added.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        reqwest::Client::new()
             .request(method, format!("{}{path}", self.base))
-            .bearer_auth(&self.key);
+            .bearer_auth(&self.key)
+    }
+
+    pub async fn send(&self, method: Method, path: &str, body: Option<Value>) -> Answer {
+        let mut request = self.request(method, path);
         if let Some(body) = body {
             request = request.json(&body);
         }
