@@ -65,7 +65,9 @@ pub(super) async fn bootstrap(
 }
 
 fn command(suite: &str, packages: &[String], archive: &Path, scratch: &Path) -> Command {
-    let mut command = Command::new("unshare");
+    // Ends with the server even when that is killed, and everything in its process namespace with it.
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig=KILL", "--", "unshare"]);
     command.args([
         "--mount",
         "--pid",
