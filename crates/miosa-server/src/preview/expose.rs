@@ -1,10 +1,12 @@
 //! Exposing ports and handing out tokens for them.
 
+use std::net::IpAddr;
+
 use miosa_api::error::ErrorCode;
 use miosa_api::id::PreviewId;
 use miosa_api::preview::{Expose, Preview};
 use sha2::{Digest, Sha256};
-use url::Url;
+use url::{Host, Url};
 
 use super::host;
 use crate::clock::{now_ms, rfc3339};
@@ -48,8 +50,7 @@ pub async fn expose(app: &App, sandbox: &SandboxRow, asked: &Expose) -> Result<P
                 format!("{other} is neither public nor private"),
             ));
         }
-        // Nobody but this machine reaches a server on loopback.
-        None if app.config.listen.ip().is_loopback() => "public",
+        None if reached_from_here_alone(app.config.listen.ip(), app.public_url()) => "public",
         None => "private",
     };
     if asked
@@ -73,6 +74,19 @@ pub async fn expose(app: &App, sandbox: &SandboxRow, asked: &Expose) -> Result<P
     };
     let row = store::put(&app.pool, &row).await?;
     Ok(shown(app, sandbox, &row))
+}
+
+/// Whether nobody but this machine reaches the server: it listens on loopback, and no front of it has
+/// an address elsewhere.
+fn reached_from_here_alone(listen: IpAddr, public_url: &str) -> bool {
+    let public = Url::parse(public_url).ok();
+    let here = match public.as_ref().and_then(Url::host) {
+        Some(Host::Domain(name)) => name == "localhost" || name.ends_with(".localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    here && listen.is_loopback()
 }
 
 /// A preview as callers see it.
@@ -153,7 +167,23 @@ pub fn hash(token: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::url;
+    use super::{reached_from_here_alone, url};
+
+    #[test]
+    fn a_server_behind_a_front_is_reached_from_elsewhere() {
+        for (listen, public, want) in [
+            ("127.0.0.1", "http://127.0.0.1:7420", true),
+            ("::1", "http://[::1]:7420", true),
+            ("127.0.0.1", "http://localhost:7420", true),
+            ("127.0.0.1", "https://miosa.example.com", false),
+            ("127.0.0.1", "https://localhost.example.com", false),
+            ("127.0.0.1", "http://192.0.2.7", false),
+            ("0.0.0.0", "http://localhost:7420", false),
+        ] {
+            let listen = listen.parse().expect("an address");
+            assert_eq!(reached_from_here_alone(listen, public), want, "{public}");
+        }
+    }
 
     #[test]
     fn addresses_have_the_scheme_and_port_of_the_api() {
