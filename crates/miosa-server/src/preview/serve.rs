@@ -46,8 +46,12 @@ async fn answer(app: &App, target: &Target, mut request: Request) -> Result<Resp
         let token = token.or_else(|| headers::cookie_token(request.headers()));
         let ends_at = admit(app, &preview, token).await?;
         if let Some(token) = query_token.as_deref().filter(|_| is_page_load(&request)) {
-            return remember(scheme, &host, &path, token, ends_at);
+            let cookie = cookie(scheme, token, ends_at);
+            return without_token(scheme, &host, &path, Some(&cookie));
         }
+    } else if query_token.is_some() && is_page_load(&request) {
+        // It may open other ports: the page of this one must not find it in its own address.
+        return without_token(scheme, &host, &path, None);
     }
     *request.uri_mut() = path
         .parse()
@@ -118,30 +122,34 @@ fn is_page_load(request: &Request) -> bool {
     *request.method() == Method::GET && !request.headers().contains_key(header::UPGRADE)
 }
 
-/// Sets the token as a cookie of this host alone and leads to the same page without it in the address.
-fn remember(
+/// The token as a cookie of this host alone.
+fn cookie(scheme: &str, token: &str, ends_at: i64) -> String {
+    let seconds = (ends_at - now_ms()).max(0) / 1000;
+    let secure = if scheme == "https" { "; Secure" } else { "" };
+    format!("{TOKEN_COOKIE}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}")
+}
+
+/// Leads to the same page without the token in the address.
+fn without_token(
     scheme: &str,
     host: &HeaderValue,
     path: &str,
-    token: &str,
-    ends_at: i64,
+    cookie: Option<&str>,
 ) -> Result<Response, ApiError> {
     let host = host
         .to_str()
         .map_err(|_| ApiError::new(ErrorCode::BadRequest, "the Host cannot be read"))?;
-    let seconds = (ends_at - now_ms()).max(0) / 1000;
-    let secure = if scheme == "https" { "; Secure" } else { "" };
-    let cookie = format!(
-        "{TOKEN_COOKIE}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Lax{secure}"
-    );
-    Response::builder()
+    let mut response = Response::builder()
         .status(StatusCode::SEE_OTHER)
         // With scheme and host: a path such as `//evil.example` alone would lead away.
         .header(header::LOCATION, format!("{scheme}://{host}{path}"))
-        .header(header::SET_COOKIE, cookie)
         .header(header::CACHE_CONTROL, "no-store")
         .header(header::REFERRER_POLICY, "no-referrer")
-        .header("x-robots-tag", "noindex")
+        .header("x-robots-tag", "noindex");
+    if let Some(cookie) = cookie {
+        response = response.header(header::SET_COOKIE, cookie);
+    }
+    response
         .body(Body::empty())
         .map(IntoResponse::into_response)
         .map_err(ApiError::internal)

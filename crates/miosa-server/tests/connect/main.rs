@@ -13,5 +13,6 @@
 mod audit;
 mod bindings;
 mod connectors;
+mod previews;
 mod runs;
 mod world;

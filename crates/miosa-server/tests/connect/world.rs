@@ -121,6 +121,14 @@ impl World {
         sandboxes::insert(&self.pool().await, &row).await.unwrap();
     }
 
+    /// What a browser gets that asks for a preview; it follows nothing.
+    pub async fn visit(&self, host: &str, path: &str) -> reqwest::Response {
+        let browser = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none());
+        let address = format!("{}{path}", self.base.trim_end_matches("/api/v1"));
+        let request = browser.build().unwrap().get(address);
+        request.header("host", host).send().await.unwrap()
+    }
+
     pub async fn stop(self) {
         self.shutdown.cancel();
         self.server.await.unwrap();
@@ -140,6 +148,10 @@ impl Caller {
         if let Some(body) = body {
             request = request.json(&body);
         }
+        Self::answer(request).await
+    }
+
+    async fn answer(request: reqwest::RequestBuilder) -> Answer {
         let answer = request.send().await.unwrap();
         let status = answer.status().as_u16();
         let text = answer.text().await.unwrap();

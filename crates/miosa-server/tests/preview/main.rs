@@ -99,7 +99,7 @@ async fn a_public_preview_is_served_and_tells_the_application_who_asks() {
     assert_eq!(preview["visibility"], "public", "on loopback");
     for label in [street.label(), "house".to_owned()] {
         let answer = street
-            .visit(Method::GET, &label, "/echo?a=1&preview_token=x")
+            .visit(Method::GET, &label, "/echo?a=1")
             .header("authorization", "Bearer msk_u_0123")
             .header("cookie", "miosa_preview=x; theme=dark")
             .header("x-forwarded-for", "9.9.9.9")
