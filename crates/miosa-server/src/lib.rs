@@ -35,6 +35,7 @@ mod process_output;
 mod routes;
 pub mod runs;
 mod serve;
+mod services;
 pub mod store;
 pub mod templates;
 mod unix;

@@ -16,6 +16,7 @@ mod run_progress;
 pub mod runs;
 pub mod sandbox_env;
 pub mod sandboxes;
+pub mod services;
 pub mod templates;
 pub mod tenants;
 
