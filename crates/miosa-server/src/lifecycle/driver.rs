@@ -197,6 +197,10 @@ async fn start(
         outcome = boot::boot(app, &row) => outcome,
         () = give_up.cancelled() => Err(ApiError::new(ErrorCode::SandboxStartFailed, "it was deleted while it started")),
     };
+    // A caller may have changed its settings meanwhile.
+    if let Ok(Some(fresh)) = sandboxes::get_any(&app.pool, &row.id).await {
+        row = fresh;
+    }
     match outcome {
         Ok(()) => {
             row.boot_ms = i64::try_from(since.elapsed().as_millis()).ok();
@@ -210,13 +214,19 @@ async fn start(
         Err(error) => {
             boot::clean_up(app, &row).await;
             set_last_error(&mut row, &error.to_string());
-            if row.generation == 1 && row.name.take().is_some() {
-                sandboxes::save_settings(&app.pool, &row).await?;
-            }
+            free_name(app, &mut row).await?;
             enter(app, &mut row, SandboxState::Error, cause).await?;
             Err(failed_start(error, &row))
         }
     }
+}
+
+/// Lets a sandbox that never ran give its name back, so that the same request can be sent again.
+pub(super) async fn free_name(app: &App, row: &mut SandboxRow) -> Result<(), ApiError> {
+    if row.generation <= 1 && row.name.take().is_some() {
+        sandboxes::save_settings(&app.pool, row).await?;
+    }
+    Ok(())
 }
 
 /// Writes the state with everything that depends on it, and tells it.

@@ -10,7 +10,8 @@ use miosa_api::id::SandboxId;
 use miosa_api::sandbox::SandboxState;
 use miosa_runtime::Found;
 
-use super::driver::{remove, set_last_error, watch};
+use super::boot::clean_up;
+use super::driver::{free_name, remove, set_last_error, watch};
 use crate::store::sandboxes::{self, SandboxRow};
 use crate::{ApiError, App, events};
 
@@ -103,11 +104,8 @@ async fn apply(app: &App, mut row: SandboxRow, what: Repair) -> Result<(), ApiEr
             fail(app, row, "its processes ended while the server was down").await?;
         }
         Repair::HalfMade => {
-            if row.generation <= 1 {
-                app.runtime.destroy(&id).await?;
-            } else {
-                app.runtime.stop(&id).await?;
-            }
+            clean_up(app, &row).await;
+            free_name(app, &mut row).await?;
             fail(app, row, "the server ended while it was being started").await?;
         }
         Repair::Remove => remove(app, &row).await?,

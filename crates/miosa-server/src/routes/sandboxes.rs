@@ -156,13 +156,11 @@ async fn patch(
     sandboxes::save_settings(&app.pool, &row)
         .await
         .map_err(admission::taken)?;
-    if before.network_policy() != row.network_policy()
-        && matches!(row.state(), SandboxState::Running | SandboxState::Paused)
-    {
-        if let Err(error) = policy::push(&app, &id).await {
-            sandboxes::save_settings(&app.pool, &before).await?;
-            return Err(error);
-        }
+    let changed = before.network_policy() != row.network_policy()
+        && matches!(row.state(), SandboxState::Running | SandboxState::Paused);
+    if changed && let Err(error) = policy::push(&app, &id).await {
+        sandboxes::save_settings(&app.pool, &before).await?;
+        return Err(error);
     }
     Ok(json::data(view::sandbox(&app, row).await?))
 }
