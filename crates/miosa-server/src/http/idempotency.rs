@@ -1,8 +1,8 @@
 //! `Idempotency-Key`: the same request again gets the same answer for 24 hours.
 //!
 //! For POST with a JSON body. Another body under the same key is a mismatch; a first request still
-//! under way is a conflict that may be retried. Server failures are not remembered, and streams and
-//! uploads take no part.
+//! under way is a conflict that may be retried. Server failures and errors that may pass are not
+//! remembered, and streams and uploads take no part.
 
 use axum::body::Body;
 use axum::extract::{Request, State};
@@ -10,7 +10,7 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, Method, StatusCode, header};
 use http_body_util::BodyExt;
-use miosa_api::error::ErrorCode;
+use miosa_api::error::{ErrorBody, ErrorCode};
 use miosa_api::limits::{IDEMPOTENCY_TTL, JSON_BODY_BYTES_MAX};
 use sha2::{Digest, Sha256};
 
@@ -163,6 +163,10 @@ async fn remember(
     }
     let (parts, body) = response.into_parts();
     let bytes = body.collect().await.map_err(ApiError::internal)?.to_bytes();
+    if parts.status.is_client_error() && may_succeed_later(&bytes) {
+        idempotency::release(&app.pool, tenant_id, key).await?;
+        return Ok(Response::from_parts(parts, Body::from(bytes)));
+    }
     let text = String::from_utf8_lossy(&bytes);
     idempotency::answer(
         &app.pool,
@@ -174,4 +178,24 @@ async fn remember(
     )
     .await?;
     Ok(Response::from_parts(parts, Body::from(bytes)))
+}
+
+/// Whether an error says that the same request may succeed later (a template that is being built).
+fn may_succeed_later(body: &[u8]) -> bool {
+    serde_json::from_slice::<ErrorBody>(body).is_ok_and(|body| body.error.retryable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::may_succeed_later;
+
+    #[test]
+    fn only_an_error_that_says_so_is_forgotten() {
+        let error = |retryable| {
+            format!(r#"{{"error":{{"code":"X","message":"m","retryable":{retryable}}}}}"#)
+        };
+        assert!(may_succeed_later(error(true).as_bytes()));
+        assert!(!may_succeed_later(error(false).as_bytes()));
+        assert!(!may_succeed_later(b"no JSON"));
+    }
 }
