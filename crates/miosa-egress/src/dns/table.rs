@@ -12,6 +12,9 @@ use sha2::{Digest, Sha256};
 /// 198.18.0.0/15, reserved for benchmarks: no real host has such an address.
 const NETWORK: u32 = u32::from_be_bytes([198, 18, 0, 0]);
 const HOST_BITS: u32 = 17;
+/// The first addresses of it are never a name's: the network's own, and the two that the runtime gives
+/// the sandbox and the listeners in every sandbox's namespace.
+const RESERVED_HOSTS: u32 = 16;
 
 /// The table of one sandbox. Least recently used names go first when it is full.
 #[derive(Debug, Default)]
@@ -54,6 +57,7 @@ impl NameTable {
     /// the caller still has the old answer. Says whether that was possible.
     pub fn adopt(&mut self, address: Ipv4Addr, name: &str) -> bool {
         if !is_synthetic(address.into())
+            || u32::from(address) - NETWORK < RESERVED_HOSTS
             || self.addresses.contains_key(&address)
             || self.names.contains_key(name)
             || self.names.len() >= DNS_NAMES_PER_SANDBOX_MAX
@@ -101,8 +105,7 @@ impl NameTable {
         let start = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]);
         (0..1 << HOST_BITS)
             .map(|step| start.wrapping_add(step) & ((1 << HOST_BITS) - 1))
-            // Not the network's own address.
-            .filter(|host| *host != 0)
+            .filter(|host| *host >= RESERVED_HOSTS)
             .map(|host| Ipv4Addr::from(NETWORK | host))
             .find(|address| !self.addresses.contains_key(address))
             .expect("fewer names than addresses")
@@ -133,6 +136,17 @@ mod tests {
             b,
             "the same after a restart"
         );
+    }
+
+    #[test]
+    fn the_sandboxs_own_addresses_never_mean_a_name() {
+        let mut table = NameTable::default();
+        let first = u32::from(Ipv4Addr::new(198, 18, 0, 16));
+        for number in 0..20_000 {
+            let address = table.address_of(&format!("{number}.example.com"));
+            assert!(u32::from(address) >= first, "{address}");
+        }
+        assert!(!NameTable::default().adopt(Ipv4Addr::new(198, 18, 0, 1), "a.example.com"));
     }
 
     #[test]
