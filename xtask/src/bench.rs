@@ -84,8 +84,9 @@ impl Api {
 }
 
 /// Measures everything, prints a table and writes `target/bench.json`.
-pub fn run() -> Result<()> {
-    let program = cargo::build_miosa_release()?.canonicalize()?;
+pub fn run(program: Option<std::path::PathBuf>) -> Result<()> {
+    let program = program.map_or_else(cargo::build_miosa_release, Ok)?;
+    let program = program.canonicalize()?;
     let runtime = tokio::runtime::Runtime::new().context("no runtime for the benches")?;
     let rows = runtime.block_on(measure(program))?;
     let file = cargo::target_folder().join("bench.json");

@@ -27,7 +27,11 @@ enum Task {
         json: bool,
     },
     /// Figures beside crun, bubblewrap, Docker and nginx.
-    Bench,
+    Bench {
+        /// Measure this program instead of a release build of this tree.
+        #[arg(long)]
+        program: Option<PathBuf>,
+    },
     /// Format, lints, and all tests with real parts.
     Test,
 }
@@ -35,7 +39,7 @@ enum Task {
 fn main() -> Result<()> {
     match Arguments::parse().task {
         Task::Demo { json } => demo::run(json),
-        Task::Bench => bench::run(),
+        Task::Bench { program } => bench::run(program),
         Task::Test => test::run(),
     }
 }
