@@ -1,7 +1,7 @@
 //! Disks: sparse files with an ext4 file system, copied from a blank one made once per size.
 
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::Path;
 use std::process::Command;
 
@@ -27,7 +27,10 @@ pub(crate) fn prepare(image: &Path, size_mb: u32) -> Result<bool, RuntimeError> 
         return Ok(false);
     }
     let dir = image.parent().unwrap_or(Path::new("/"));
-    fs_err::create_dir_all(dir).step("making the folder of disks")?;
+    let step = "making the folder of disks";
+    fs_err::create_dir_all(dir).step(step)?;
+    // What a sandbox wrote is for nobody else on the host.
+    fs_err::set_permissions(dir, PermissionsExt::from_mode(0o700)).step(step)?;
     let blank = blank(dir, size_mb)?;
     let partial = image.with_extension("part");
     copy_sparse(&blank, &partial)
@@ -165,6 +168,8 @@ mod tests {
         assert!(!prepare(&image, 512).expect("kept"));
         let meta = fs_err::metadata(&image).expect("image");
         assert_eq!(meta.len(), 512 * MIB);
+        let folder = fs_err::metadata(dir.path().join("disks")).expect("folder");
+        assert_eq!(folder.mode() & 0o077, 0, "others may read it");
         assert!(meta.blocks() * 512 < 16 * MIB, "{} blocks", meta.blocks());
         assert!(run(Command::new("e2fsck").args(["-n", "-f"]).arg(&image), &[0]).is_ok());
     }

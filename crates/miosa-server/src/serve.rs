@@ -1,9 +1,11 @@
 //! Start, serve, end.
 
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use fs_err::os::unix::fs::OpenOptionsExt;
 use miosa_runtime::{Container, Runtime, RuntimeConfig, RuntimeError};
 use miosa_vault::{KeyFileError, SealingKey};
 use tokio::net::TcpListener;
@@ -24,8 +26,8 @@ const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
 /// Why the server did not start, or ended.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// A folder could not be made.
-    #[error("a folder of the server could not be made")]
+    /// A folder or file could not be made.
+    #[error("a folder or file of the server could not be made")]
     Folder(#[source] std::io::Error),
     /// The database.
     #[error("the database could not be opened or brought up to date")]
@@ -103,6 +105,7 @@ async fn open(
     address: SocketAddr,
     shutdown: CancellationToken,
 ) -> Result<App, ServeError> {
+    private_database(&config).map_err(ServeError::Folder)?;
     let pool = store::open(&config.database_url()).await?;
     store::idempotency::release_unfinished(&pool).await?;
     let events = Events::open(&pool).await?;
@@ -129,6 +132,18 @@ async fn open(
         tasks: TaskTracker::new(),
         public_url: OnceLock::from(public_url.trim_end_matches('/').to_owned()),
     }))
+}
+
+/// The database's file is for the server's user alone, whatever the folder's mode; SQLite gives the
+/// files beside it the same mode.
+fn private_database(config: &Config) -> std::io::Result<()> {
+    if config.database.is_some() {
+        return Ok(());
+    }
+    let path = config.data_dir.join("miosa.db");
+    let mut options = fs_err::OpenOptions::new();
+    options.create(true).append(true).mode(0o600).open(&path)?;
+    fs_err::set_permissions(path, PermissionsExt::from_mode(0o600))
 }
 
 /// The one place that knows which runtime there is.

@@ -220,3 +220,15 @@ async fn what_is_no_secret_or_no_name_is_refused_with_a_code() {
     );
     world.stop().await;
 }
+
+#[tokio::test]
+async fn nobody_else_on_the_host_reads_the_database() {
+    use std::os::unix::fs::PermissionsExt;
+    let world = World::start().await;
+    world.tenant("a").await;
+    for name in ["miosa.db", "miosa.db-wal"] {
+        let file = fs_err::metadata(world.folder.path().join("data").join(name)).unwrap();
+        assert_eq!(file.permissions().mode() & 0o077, 0, "{name}");
+    }
+    world.stop().await;
+}
