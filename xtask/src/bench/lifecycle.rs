@@ -18,12 +18,17 @@ const EXEC: &str = "`true` in a running sandbox";
 
 /// Measures miosa through its API, and crun, bubblewrap and Docker on the same root.
 pub async fn measure(api: &Api, layers: &Path, folder: &Path) -> Result<Vec<Row>> {
-    api.call(
-        Method::POST,
-        "/sandboxes?wait=true",
-        Some(json!({"template_id": "miosa-sandbox", "name": "warm"})),
-    )
-    .await?;
+    let warm = json!({"template_id": "miosa-sandbox", "name": "warm"});
+    // The broker may still be starting: the first create says so and is asked again.
+    for _ in 0..40 {
+        let made = api
+            .call(Method::POST, "/sandboxes?wait=true", Some(warm.clone()))
+            .await;
+        if made.is_ok() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
     let root = base_layer(layers)?;
     let own = Sample::new(repeat(|| life(api)).await?);
     let mut rows = vec![own.row(LIFE, "miosa", None)];
@@ -171,6 +176,6 @@ fn crun(bundle: &Path, command: &str) -> String {
         String::new()
     };
     format!(
-        "unshare -m sh -c 'mount -t cgroup2 none /sys/fs/cgroup && crun --root /run/miosa-bench-crun --cgroup-manager=disabled {verb} {bundle} {rest}' </dev/null >/dev/null"
+        "unshare -m sh -c 'mount -t cgroup2 none /sys/fs/cgroup && crun --root /run/miosa-bench-crun --cgroup-manager=disabled {verb} {bundle} {rest}' </dev/null >/dev/null 2>&1"
     )
 }
