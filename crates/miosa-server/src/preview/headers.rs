@@ -56,10 +56,8 @@ pub fn inward(headers: &mut HeaderMap, visitor: Visitor<'_>, upgrade: Option<&He
         headers.remove(name);
     }
     headers.remove(TOKEN_HEADER);
-    if headers
-        .get(header::AUTHORIZATION)
-        .is_some_and(is_platform_key)
-    {
+    let mut keys = headers.get_all(header::AUTHORIZATION).iter();
+    if keys.any(is_platform_key) {
         headers.remove(header::AUTHORIZATION);
     }
     strip_platform_cookies(headers);
@@ -98,6 +96,14 @@ pub fn outward(headers: &mut HeaderMap, upgrade: Option<&HeaderValue>) {
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(header::UPGRADE, protocol.clone());
     }
+}
+
+/// Whether a request is not from the page of another host. Browsers send a visitor's cookie along from
+/// every preview, since all of them are one site; `Origin` says which page it really was.
+pub fn is_of_own_page(headers: &HeaderMap, scheme: &str, host: &HeaderValue) -> bool {
+    let own = [scheme.as_bytes(), b"://", host.as_bytes()].concat();
+    let mut origins = headers.get_all(header::ORIGIN).iter();
+    origins.all(|origin| origin.as_bytes().eq_ignore_ascii_case(&own))
 }
 
 fn strip_hop_by_hop(headers: &mut HeaderMap) {

@@ -43,7 +43,10 @@ async fn answer(app: &App, target: &Target, mut request: Request) -> Result<Resp
         let token = query_token
             .as_deref()
             .or_else(|| header_token(request.headers()));
-        let token = token.or_else(|| headers::cookie_token(request.headers()));
+        let token = token.or_else(|| {
+            let is_own = headers::is_of_own_page(request.headers(), scheme, &host);
+            headers::cookie_token(request.headers()).filter(|_| is_own)
+        });
         let ends_at = admit(app, &preview, token).await?;
         if let Some(token) = query_token.as_deref().filter(|_| is_page_load(&request)) {
             let cookie = cookie(scheme, token, ends_at);

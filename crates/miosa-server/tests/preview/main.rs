@@ -100,6 +100,7 @@ async fn a_public_preview_is_served_and_tells_the_application_who_asks() {
     for label in [street.label(), "house".to_owned()] {
         let answer = street
             .visit(Method::GET, &label, "/echo?a=1")
+            .header("authorization", "Basic dmlzaXRvcjp4")
             .header("authorization", "Bearer msk_u_0123")
             .header("cookie", "miosa_preview=x; theme=dark")
             .header("x-forwarded-for", "9.9.9.9")
@@ -311,6 +312,27 @@ async fn a_private_preview_opens_for_its_own_token_alone() {
         .await
         .unwrap();
     assert_eq!(again.status(), StatusCode::OK);
+    for (origin, expected) in [
+        (
+            format!("http://{label}.sandbox.localhost:7070"),
+            StatusCode::OK,
+        ),
+        (
+            "http://3000-evil.sandbox.localhost:7070".to_owned(),
+            StatusCode::UNAUTHORIZED,
+        ),
+        ("null".to_owned(), StatusCode::UNAUTHORIZED),
+    ] {
+        let posted = street
+            .visit(Method::POST, &label, "/echo")
+            .header("cookie", pair)
+            .header("origin", &origin);
+        assert_eq!(
+            posted.send().await.unwrap().status(),
+            expected,
+            "a page of {origin}"
+        );
+    }
 
     let unshare = format!(
         "/sandboxes/house/previews/{}/share",
