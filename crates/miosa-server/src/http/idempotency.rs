@@ -33,7 +33,7 @@ pub async fn once(
     let key = header_text(request.headers(), HEADER).map(ToOwned::to_owned);
     match key {
         Some(key) if *request.method() == Method::POST && takes_part(request.uri().path()) => {
-            answer_once(&app, &caller.tenant_id, &key, request, next)
+            answer_once(&app, &caller, &key, request, next)
                 .await
                 .unwrap_or_else(IntoResponse::into_response)
         }
@@ -55,7 +55,7 @@ fn takes_part(path: &str) -> bool {
 
 async fn answer_once(
     app: &App,
-    tenant_id: &str,
+    caller: &Caller,
     key: &str,
     request: Request,
     next: Next,
@@ -68,9 +68,13 @@ async fn answer_once(
     }
     let (parts, body) = request.into_parts();
     let bytes = read_body(Request::new(body), JSON_BODY_BYTES_MAX).await?;
+    let tenant_id = caller.tenant_id.as_str();
     let target = parts.uri.path_and_query().map_or("", |p| p.as_str());
     let hash = hex::encode(
+        // SECURITY: a key without the scope must not get what another key was answered.
         Sha256::new()
+            .chain_update(&caller.key_id)
+            .chain_update([0])
             .chain_update(target)
             .chain_update([0])
             .chain_update(&bytes)

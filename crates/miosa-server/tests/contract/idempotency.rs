@@ -84,3 +84,16 @@ async fn a_new_key_is_not_kept_for_a_replay() {
     }
     world.stop().await;
 }
+
+#[tokio::test]
+async fn an_answer_is_remembered_for_the_key_that_got_it_alone() {
+    let world = World::start().await;
+    let ours = world.tenant("ours").await;
+    let path = "/connect/connectors";
+    let first = post(&ours, path, "k", &connector("anthropic/one")).await;
+    assert_eq!(first.status, 201, "{}", first.body);
+    let lesser = world.key(&ours, &["sandboxes:read"]).await;
+    let again = post(&lesser, path, "k", &connector("anthropic/one")).await;
+    assert!(!again.replayed && again.status != 201, "{}", again.body);
+    world.stop().await;
+}
