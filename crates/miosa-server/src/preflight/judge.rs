@@ -192,10 +192,11 @@ fn refused(attempt: &Attempt, codes: &[RefusalCode], tried: &Tried, what: &str) 
     )
 }
 
-/// The code of a refusal that has the broker's shape.
+/// The code of a refusal that is one of the broker's own list; anything else is a sandbox's text.
 fn broker_code(tried: &Tried) -> Option<String> {
     let body: ErrorBody = serde_json::from_str(&tried.body).ok()?;
-    Some(body.error.code).filter(|code| code.starts_with("EGRESS_"))
+    let is_known = |code: &String| RefusalCode::ALL.iter().any(|known| known.as_str() == code);
+    Some(body.error.code).filter(is_known)
 }
 
 fn shown(text: &str) -> String {

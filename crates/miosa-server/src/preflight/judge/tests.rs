@@ -273,3 +273,16 @@ fn the_script_sends_the_variable_where_the_definition_says() {
     assert!(requests[4].1.ends_with("<http://api.refero.design/mcp>"));
     assert!(requests[5].1.contains("<-H><authorization: Bearer ph-two>"));
 }
+
+#[test]
+fn only_a_code_of_the_brokers_own_list_is_one() {
+    let tried = |code: &str| Tried {
+        exit: 0,
+        status: 403,
+        body: serde_json::json!({"error": {"code": code, "message": "m"}}).to_string(),
+        said: String::new(),
+    };
+    let known = RefusalCode::PathNotBound.as_str();
+    assert_eq!(super::broker_code(&tried(known)).as_deref(), Some(known));
+    assert_eq!(super::broker_code(&tried("EGRESS_\u{1b}[2J")), None);
+}
