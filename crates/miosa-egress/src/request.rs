@@ -4,13 +4,12 @@
 //! it reads alike: who the request is for is the destination of its connection, said by the TLS
 //! handshake, and everything in the head that names a host must agree.
 
+use http::Version;
 use http::header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE};
 use http::request::Parts;
-use http::{HeaderMap, Version};
 use miosa_api::broker::RefusalCode;
 use miosa_api::limits::{BROKER_HEAD_BYTES_MAX, BROKER_HEADERS_MAX};
 
-use crate::placeholder;
 use crate::policy::Destination;
 use crate::refusal::Refusal;
 
@@ -189,32 +188,6 @@ fn check_upgrade(parts: &Parts) -> Result<(), Refusal> {
     let hint = "Use HTTP/1.1 or, over TLS, HTTP/2 by ALPN.";
     let message = "An upgrade to anything but WebSocket is not passed on.";
     Err(Refusal::new(RefusalCode::UpgradeNotAllowed, message, hint))
-}
-
-/// Checks trailers of a request: they carry no credential, neither a placeholder nor the caller's own.
-///
-/// # Errors
-/// When they do.
-pub fn check_trailers(trailers: &HeaderMap) -> Result<(), Refusal> {
-    let names = [
-        "authorization",
-        "proxy-authorization",
-        "cookie",
-        "host",
-        "content-length",
-    ];
-    let carries = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
-        names.contains(&name.as_str()) || placeholder::is_in(value.as_bytes())
-    };
-    if !trailers.iter().any(carries) {
-        return Ok(());
-    }
-    let hint = "Send the placeholder in the head of the request, in its declared place.";
-    Err(Refusal::new(
-        RefusalCode::PlaceholderMisplaced,
-        "The request's trailers carry a credential.",
-        hint,
-    ))
 }
 
 #[cfg(test)]

@@ -1,11 +1,11 @@
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Request, Version};
+use http::{HeaderValue, Request, Version};
 use miosa_api::broker::RefusalCode::{self, *};
 use miosa_api::limits::{BROKER_HEAD_BYTES_MAX, BROKER_HEADERS_MAX};
 
-use super::{Received, check_trailers};
+use super::Received;
 use crate::policy::Destination;
-use crate::policy::tests::{PLACEHOLDERS, http, https};
+use crate::policy::tests::{http, https};
 
 fn head(method: &str, target: &str, headers: &[(&str, &str)]) -> Parts {
     let mut builder = Request::builder().method(method).uri(target);
@@ -180,19 +180,4 @@ fn heads_at_their_limits() {
     };
     assert_eq!(with_bytes(BROKER_HEAD_BYTES_MAX), None);
     assert_eq!(with_bytes(BROKER_HEAD_BYTES_MAX + 1), Some(HeadTooLarge));
-}
-
-#[test]
-fn row_066_trailers_carry_no_credential() {
-    let trailers = |name: &'static str, value: &str| {
-        let mut trailers = HeaderMap::new();
-        trailers.insert(name, value.parse().unwrap());
-        check_trailers(&trailers).err().map(|refusal| refusal.code)
-    };
-    assert_eq!(trailers("grpc-status", "0"), None);
-    assert_eq!(trailers("authorization", "x"), Some(PlaceholderMisplaced));
-    assert_eq!(
-        trailers("x-a", &PLACEHOLDERS[0]),
-        Some(PlaceholderMisplaced)
-    );
 }
