@@ -37,9 +37,6 @@ pub struct Config {
     /// Folder with more template definitions.
     #[serde(default)]
     pub templates_dir: Option<PathBuf>,
-    /// Whether a connector may be attached with its real value (`plain_env`).
-    #[serde(default)]
-    pub allow_plain_env: bool,
     /// The host's trust bundle, to which each sandbox's own CA is added.
     #[serde(default = "default_ca_bundle")]
     pub host_ca_bundle: PathBuf,
@@ -162,7 +159,6 @@ mod tests {
         assert_eq!(config.preview_domain, "localhost");
         assert_eq!(config.database_url(), "sqlite:///d/miosa.db?mode=rwc");
         assert_eq!(config.audit_file().to_str(), Some("/d/audit/egress.jsonl"));
-        assert!(!config.allow_plain_env);
     }
 
     #[test]

@@ -51,7 +51,7 @@ async fn runtime_capabilities(State(app): State<App>, _: Caller) -> Response {
         "runtimes": [app.runtime.name()],
         "preview_domain": app.config.preview_domain,
         "version": env!("CARGO_PKG_VERSION"),
-        "connectors": { "brokered_env": true, "plain_env": app.config.allow_plain_env },
+        "connectors": { "brokered_env": true, "plain_env": false },
         "snapshots": false,
         "computers": false,
     }))
