@@ -19,7 +19,7 @@ pub struct Refusal {
     pub message: String,
     /// What to do instead.
     pub hint: String,
-    /// Id of the rule that refused, when one did.
+    /// What refused: a rule's id, `binding:<id>`, `mode:enforce`, or a rule of the broker's own when absent.
     pub rule: Option<String>,
     /// What would have been accepted: endpoints, methods or places.
     pub allowed: Vec<String>,
@@ -70,6 +70,16 @@ impl Refusal {
         StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::FORBIDDEN)
     }
 
+    /// What refused, whatever it was.
+    #[must_use]
+    pub fn rule(&self) -> String {
+        let built_in = || {
+            let name = self.code.as_str().trim_start_matches("EGRESS_");
+            format!("built-in:{}", name.to_ascii_lowercase().replace('_', "-"))
+        };
+        self.rule.clone().unwrap_or_else(built_in)
+    }
+
     /// The JSON it is answered with.
     #[must_use]
     pub fn to_body(&self) -> Bytes {
@@ -77,7 +87,7 @@ impl Refusal {
             "code": self.code.as_str(),
             "message": self.message,
             "hint": self.hint,
-            "rule": self.rule,
+            "rule": self.rule(),
             "allowed": self.allowed,
         });
         Bytes::from(json!({ "error": error }).to_string())
@@ -110,7 +120,9 @@ mod tests {
     #[test]
     fn every_code_becomes_an_answer() {
         for code in RefusalCode::ALL {
-            let refusal = Refusal::new(*code, "No.", "Ask.").by_rule("r1");
+            let refusal = Refusal::new(*code, "No.", "Ask.");
+            assert!(refusal.rule().starts_with("built-in:"), "{refusal:?}");
+            let refusal = refusal.by_rule("r1");
             let response = refusal.to_response();
             assert_eq!(response.status().as_u16(), code.status());
             let body: serde_json::Value = serde_json::from_slice(response.body()).unwrap();

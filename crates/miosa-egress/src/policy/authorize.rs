@@ -123,9 +123,9 @@ impl CompiledPolicy {
         let binding = &self.bindings[index];
         let to = received.destination();
         if !to.tls {
-            return Err(
-                cleartext(&binding.policy.env_name).with_allowed(binding.describe_endpoints())
-            );
+            return Err(cleartext(&binding.policy.env_name)
+                .by_rule(&binding.rule_id())
+                .with_allowed(binding.describe_endpoints()));
         }
         match binding.reach(to, received.method(), received.path()) {
             Reach::Bound => {}
@@ -189,9 +189,12 @@ impl CompiledPolicy {
             } else {
                 cleartext(env)
             };
-            return Err(
-                refusal.with_allowed(near().map(Binding::describe_places).unwrap_or_default())
-            );
+            return Err(match near() {
+                Some(binding) => refusal
+                    .by_rule(&binding.rule_id())
+                    .with_allowed(binding.describe_places()),
+                None => refusal,
+            });
         }
         match here {
             Some(binding) if !is_neutral(received) => Err(credential_required(binding)),
@@ -267,8 +270,12 @@ fn out_of_reach(binding: &Binding, reach: Reach, to: &Destination) -> Refusal {
         ),
     };
     let message = format!("{env} ({connector}) is not for use {what}.");
-    let hint = format!("Send {env} only to the endpoints in `allowed`, and nowhere else.");
-    Refusal::new(code, message, hint).with_allowed(binding.describe_endpoints())
+    let hint = format!(
+        "Send {env} only to the endpoints in `allowed`; for more, ask the sandbox's owner to attach a connector that reaches further."
+    );
+    Refusal::new(code, message, hint)
+        .by_rule(&binding.rule_id())
+        .with_allowed(binding.describe_endpoints())
 }
 
 fn misplaced(binding: &Binding) -> Refusal {
@@ -276,6 +283,7 @@ fn misplaced(binding: &Binding) -> Refusal {
     let message = format!("{env} is not alone in its declared place in the request.");
     let hint = "Send it once, in one of the places in `allowed`, as the whole value, and no other placeholder with it.";
     Refusal::new(RefusalCode::PlaceholderMisplaced, message, hint)
+        .by_rule(&binding.rule_id())
         .with_allowed(binding.describe_places())
 }
 
@@ -284,6 +292,7 @@ fn other_credential(binding: &Binding) -> Refusal {
     let message = format!("The request carries another credential beside {env}.");
     let hint = "Send exactly one credential: the placeholder.";
     Refusal::new(RefusalCode::CredentialRequired, message, hint)
+        .by_rule(&binding.rule_id())
         .with_allowed(binding.describe_places())
 }
 
@@ -303,8 +312,9 @@ fn credential_required(binding: &Binding) -> Refusal {
         binding.policy.connector
     );
     let hint = format!("Send ${env} in one of the places in `allowed`.");
-    let refusal = Refusal::new(RefusalCode::CredentialRequired, message, hint);
-    let refusal = refusal.with_allowed(binding.describe_places());
+    let refusal = Refusal::new(RefusalCode::CredentialRequired, message, hint)
+        .by_rule(&binding.rule_id())
+        .with_allowed(binding.describe_places());
     if binding.policy.places.contains(&Place::Basic) {
         refusal.with_basic_challenge()
     } else {

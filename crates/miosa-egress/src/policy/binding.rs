@@ -61,6 +61,11 @@ impl Binding {
         })
     }
 
+    /// It as the rule that decided.
+    pub fn rule_id(&self) -> String {
+        format!("binding:{}", self.policy.binding_id)
+    }
+
     /// How near a request comes to one of the endpoints.
     pub fn reach(&self, to: &Destination, method: &str, path: &str) -> Reach {
         let reaches = self

@@ -2,9 +2,17 @@
 
 use miosa_api::broker::{Effect, PolicyMode, RefusalCode};
 
+use super::binding::Binding;
 use super::compiled::CompiledPolicy;
 use super::host::{Destination, Host};
+use super::rule::CompiledRule;
 use crate::refusal::Refusal;
+
+/// Rules shown in a refusal; a list of more helps nobody.
+const ALLOWED_SHOWN_MAX: usize = 32;
+/// Named as the rule when none of the sandbox's own decided.
+pub(super) const RULE_ENFORCE: &str = "mode:enforce";
+pub(super) const RULE_AUDIT_ONLY: &str = "mode:audit_only";
 
 /// What to do with a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,12 +41,12 @@ impl CompiledPolicy {
             self.is_bound_host(&to.host) || self.rules_about(&to.host).any(|r| r.needs_request());
         let unruled = !is_allowed && !self.is_bound(to);
         if unruled && matches!(to.host, Host::Address(_)) {
-            return Connect::Deny(address_literal(to));
+            return Connect::Deny(self.address_literal(to));
         }
         // Cleartext to a bound host is let in to be refused in words when it carries a credential.
         let judged_later = !to.tls && self.is_bound_host(&to.host);
         if unruled && self.mode == PolicyMode::Enforce && !judged_later {
-            return Connect::Deny(not_allowed(to));
+            return Connect::Deny(self.not_allowed(to));
         }
         if !to.tls {
             return Connect::Plain;
@@ -55,7 +63,7 @@ impl CompiledPolicy {
     fn denied_host(&self, to: &Destination) -> Option<Refusal> {
         let mut rules = self.rules_about(&to.host);
         let rule = rules.find(|rule| rule.effect == Effect::Deny && !rule.needs_request())?;
-        Some(denied(to, &rule.id))
+        Some(self.denied(to, &rule.id))
     }
 
     /// The second look of rules, when method and path are known.
@@ -70,44 +78,98 @@ impl CompiledPolicy {
             rules.find(|rule| rule.effect == effect && rule.covers(method, path))
         };
         if let Some(rule) = covering(Effect::Deny) {
-            return Err(denied(to, &rule.id));
+            return Err(self.denied(to, &rule.id));
         }
         let is_name = to.host.name().is_some();
         let passes = (self.mode == PolicyMode::AuditOnly && is_name)
             || self.is_bound(to)
             || covering(Effect::Allow).is_some();
-        if passes { Ok(()) } else { Err(not_allowed(to)) }
+        if passes {
+            Ok(())
+        } else {
+            Err(self.not_allowed(to))
+        }
+    }
+
+    /// The rule that lets a request pass, or what does instead of one.
+    pub(super) fn allowing_rule(&self, to: &Destination, method: &str, path: &str) -> String {
+        let mut rules = self.rules_about(&to.host);
+        let rule = rules.find(|rule| rule.effect == Effect::Allow && rule.covers(method, path));
+        let binding = self.bindings.iter().find(|binding| binding.is_at(to));
+        match (rule, binding) {
+            (Some(rule), _) => rule.id.clone(),
+            (None, Some(binding)) => binding.rule_id(),
+            (None, None) => RULE_AUDIT_ONLY.to_owned(),
+        }
+    }
+
+    /// What may be asked instead: of this host where a rule is about it, else of any.
+    fn allowed_for(&self, host: &Host) -> Vec<String> {
+        let allow = |rule: &&CompiledRule| rule.effect == Effect::Allow;
+        let text = |rule: &CompiledRule| rule.text.clone();
+        let here: Vec<String> = self.rules_about(host).filter(allow).map(text).collect();
+        if !here.is_empty() {
+            return here.into_iter().take(ALLOWED_SHOWN_MAX).collect();
+        }
+        let rules = self.rules.iter().filter(allow).map(text);
+        let bound = self.bindings.iter().flat_map(Binding::describe_endpoints);
+        rules.chain(bound).take(ALLOWED_SHOWN_MAX).collect()
+    }
+
+    fn denied(&self, to: &Destination, rule: &str) -> Refusal {
+        let message = format!(
+            "A rule of this sandbox refuses this request to {}.",
+            to.host
+        );
+        let hint = format!(
+            "Do without it, or ask the sandbox's owner about this rule: `miosa sandbox network show {}`.",
+            self.sandbox_id()
+        );
+        let allowed = match self.mode {
+            PolicyMode::Enforce => self.allowed_for(&to.host),
+            PolicyMode::AuditOnly => vec!["what no deny rule is about".to_owned()],
+        };
+        Refusal::new(RefusalCode::HostDenied, message, hint)
+            .by_rule(rule)
+            .with_allowed(allowed)
+    }
+
+    fn not_allowed(&self, to: &Destination) -> Refusal {
+        let message = format!(
+            "No rule of this sandbox allows this request to {}.",
+            to.host
+        );
+        Refusal::new(RefusalCode::HostNotAllowed, message, self.how_to_ask(to))
+            .by_rule(RULE_ENFORCE)
+            .with_allowed(self.allowed_for(&to.host))
+    }
+
+    fn address_literal(&self, to: &Destination) -> Refusal {
+        let message = format!(
+            "The address {} was dialled without a name, and no rule allows it.",
+            to.host
+        );
+        let hint = format!(
+            "Use the host's name. If there is none, {}",
+            self.how_to_ask(to)
+        );
+        Refusal::new(RefusalCode::AddressLiteral, message, hint)
+            .with_allowed(self.allowed_for(&to.host))
+    }
+
+    fn how_to_ask(&self, to: &Destination) -> String {
+        let host = match &to.host {
+            Host::Address(address) => address.to_string(),
+            Host::Name(name) => name.clone(),
+        };
+        format!(
+            "ask the sandbox's owner for it: `miosa sandbox network allow {} {host}`.",
+            self.sandbox_id()
+        )
     }
 
     /// Whether a rule looks at the paths of this host.
     pub(super) fn has_path_rules(&self, host: &Host) -> bool {
         self.rules_about(host).any(|rule| rule.needs_request())
     }
-}
-
-fn denied(to: &Destination, rule: &str) -> Refusal {
-    let message = format!(
-        "A rule of this sandbox refuses this request to {}.",
-        to.host
-    );
-    let hint = "Do without it, or ask the sandbox's owner to change the rule.";
-    Refusal::new(RefusalCode::HostDenied, message, hint).by_rule(rule)
-}
-
-fn not_allowed(to: &Destination) -> Refusal {
-    let message = format!(
-        "No rule of this sandbox allows this request to {}.",
-        to.host
-    );
-    let hint = "Ask the sandbox's owner to allow the host, or use one that is allowed.";
-    Refusal::new(RefusalCode::HostNotAllowed, message, hint)
-}
-
-fn address_literal(to: &Destination) -> Refusal {
-    let message = format!(
-        "The address {} was dialled without a name, and no rule allows it.",
-        to.host
-    );
-    let hint = "Use the host's name, or ask the sandbox's owner to allow the address range.";
-    Refusal::new(RefusalCode::AddressLiteral, message, hint)
 }

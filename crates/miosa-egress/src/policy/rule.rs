@@ -13,6 +13,8 @@ use super::path::PathPattern;
 pub(super) struct CompiledRule {
     pub id: String,
     pub effect: Effect,
+    /// What it is about, for people: methods, host and path as they were written.
+    pub text: String,
     host: HostPattern,
     methods: Vec<String>,
     path: Option<PathPattern>,
@@ -36,6 +38,7 @@ impl CompiledRule {
         Some(Self {
             id: rule.id.clone(),
             effect: rule.effect,
+            text: describe(rule),
             host: HostPattern::parse(&rule.host)?,
             methods: rule
                 .methods
@@ -70,6 +73,18 @@ impl CompiledRule {
     pub fn is_about_address(&self, address: IpAddr) -> bool {
         self.host.matches(&Host::Address(address.to_canonical()))
     }
+}
+
+fn describe(rule: &Rule) -> String {
+    let methods = match rule.methods.as_slice() {
+        [] => String::new(),
+        methods => methods.join(",") + " ",
+    };
+    format!(
+        "{methods}{}{}",
+        rule.host,
+        rule.path.as_deref().unwrap_or_default()
+    )
 }
 
 impl HostPattern {
