@@ -10,6 +10,7 @@
 //! | `GET /v1/session` | answers at once with a body that stays open as long as the broker lives: its end tells the server to push everything again |
 //! | `PUT /v1/sandboxes/{id}` | [`SandboxPolicy`] → [`PolicyApplied`]; in force when it answers |
 //! | `DELETE /v1/sandboxes/{id}` | forget it: connections cut, placeholders dead → 204 |
+//! | `POST /v1/sandboxes/{id}/explain` | [`Explain`] → [`crate::egress::Explanation`]; nothing is sent |
 //! | `POST /v1/reveal` | [`Reveal`] → [`Revealed`]; refused (403) for what was sealed as managed |
 //!
 //! * `broker-listeners.sock`, `SOCK_SEQPACKET`, for shims: one [`ListenerHandoff`] as JSON with three
@@ -54,7 +55,7 @@ pub struct SandboxPolicy {
 }
 
 /// What happens to hosts without a rule.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PolicyMode {
     /// Let them pass, write them down. Private addresses stay refused.
@@ -81,7 +82,7 @@ pub struct Rule {
 }
 
 /// Allow or deny.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Effect {
     /// May pass.
@@ -194,6 +195,15 @@ pub struct BrokerSandbox {
     pub policy_generation: u64,
     /// Whether its listeners are here.
     pub listening: bool,
+}
+
+/// Body of `POST /v1/sandboxes/{id}/explain`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Explain {
+    /// Method.
+    pub method: String,
+    /// Absolute address, `https` or `http`.
+    pub url: String,
 }
 
 /// Body of `POST /v1/reveal`.

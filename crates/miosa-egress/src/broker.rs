@@ -122,6 +122,12 @@ impl Broker {
         Ok(Generation::new(source, policy, ca, &self.upstream))
     }
 
+    /// The policy in force for a sandbox.
+    pub fn policy(&self, id: &str) -> Option<Arc<CompiledPolicy>> {
+        let sandbox = self.lock().get(id).cloned()?;
+        sandbox.current().map(|g| Arc::clone(&g.policy))
+    }
+
     /// Forgets a sandbox: its connections are cut and its placeholders dead.
     pub fn forget(&self, id: &str) {
         if let Some(sandbox) = self.lock().remove(id) {

@@ -10,11 +10,14 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use futures_util::StreamExt;
-use miosa_api::broker::{BrokerStatus, PolicyApplied, Reveal, Revealed, SandboxPolicy};
+use miosa_api::broker::{BrokerStatus, Explain, PolicyApplied, Reveal, Revealed, SandboxPolicy};
+use miosa_api::egress::Explanation;
 use miosa_api::error::{ErrorBody, ErrorDetail};
 use miosa_api::limits::JSON_BODY_BYTES_MAX;
 
 use crate::broker::{ApplyError, Broker};
+use crate::own_refusal::own_refusal;
+use crate::policy::{Destination, Host, Question};
 
 /// The routes.
 pub fn router(broker: Arc<Broker>) -> Router {
@@ -22,6 +25,7 @@ pub fn router(broker: Arc<Broker>) -> Router {
         .route("/v1/status", get(status))
         .route("/v1/session", get(session))
         .route("/v1/sandboxes/{id}", put(apply).delete(forget))
+        .route("/v1/sandboxes/{id}/explain", post(explain))
         .route("/v1/reveal", post(reveal))
         .layer(DefaultBodyLimit::max(JSON_BODY_BYTES_MAX))
         .with_state(broker)
@@ -59,6 +63,28 @@ async fn apply(
 async fn forget(State(broker): State<Arc<Broker>>, Path(id): Path<String>) -> StatusCode {
     broker.forget(&id);
     StatusCode::NO_CONTENT
+}
+
+/// Says what would become of a request; nothing is sent, nothing written down.
+async fn explain(
+    State(broker): State<Arc<Broker>>,
+    Path(id): Path<String>,
+    Json(Explain { method, url }): Json<Explain>,
+) -> Result<Json<Explanation>, Response> {
+    let question = Question::parse(&method, &url)
+        .map_err(|error| refuse(StatusCode::UNPROCESSABLE_ENTITY, "QUESTION_INVALID", &error))?;
+    let Some(policy) = broker.policy(&id) else {
+        let text = "no policy of this sandbox is in force";
+        return Err(answer(StatusCode::NOT_FOUND, "NO_POLICY", text.to_owned()));
+    };
+    let dial = |to: &Destination| match to.host {
+        Host::Address(address) => broker
+            .upstream()
+            .judge(address, &policy)
+            .map_err(|error| own_refusal(error.code())),
+        Host::Name(_) => Ok(()),
+    };
+    Ok(Json(policy.explain(&question, dial)))
 }
 
 async fn reveal(

@@ -16,6 +16,7 @@ mod authorize;
 mod binding;
 mod compiled;
 mod connect;
+mod explain;
 mod host;
 mod path;
 mod place;
@@ -24,6 +25,7 @@ mod rule;
 pub use authorize::Authorized;
 pub use compiled::{CompiledPolicy, PolicyError};
 pub use connect::Connect;
+pub use explain::{Question, QuestionError};
 pub use host::{Destination, Host};
 pub(crate) use place::{decoded, split_basic};
 

@@ -2,6 +2,7 @@
 
 mod compile;
 mod connect;
+mod explain;
 mod placeholders;
 mod properties;
 

@@ -68,6 +68,17 @@ impl Upstream {
         client::build(Connector::new(Arc::clone(self), Arc::clone(policy)), 0)
     }
 
+    /// Whether this address may be dialled, by the operator's ranges and the rules of `policy`.
+    pub fn judge(&self, address: IpAddr, policy: &CompiledPolicy) -> Result<(), DialError> {
+        if !is_allowed(address, &self.allowed_ranges) {
+            return Err(DialError::AddressNotAllowed);
+        }
+        if is_denied(address, policy) {
+            return Err(DialError::AddressDenied);
+        }
+        Ok(())
+    }
+
     /// Connects to the first address of a host that is allowed, that no rule of `policy` refuses, and
     /// that answers.
     pub async fn dial(
@@ -78,12 +89,8 @@ impl Upstream {
         let connect = async {
             let mut last = DialError::NotFound;
             for address in self.addresses(&to.host, to.port).await? {
-                if !is_allowed(address.ip(), &self.allowed_ranges) {
-                    last = DialError::AddressNotAllowed;
-                    continue;
-                }
-                if is_denied(address.ip(), policy) {
-                    last = DialError::AddressDenied;
+                if let Err(error) = self.judge(address.ip(), policy) {
+                    last = error;
                     continue;
                 }
                 match timeout(ADDRESS_TIMEOUT, TcpStream::connect(address)).await {
