@@ -184,6 +184,9 @@ pub struct BrokerStatus {
     pub pid: u32,
     /// Sandboxes it knows.
     pub sandboxes: Vec<BrokerSandbox>,
+    /// Defences that are switched off. Only a build for tests can do that; such a broker is not safe.
+    #[serde(default)]
+    pub weakened: Vec<String>,
 }
 
 /// One sandbox as the broker knows it.

@@ -15,6 +15,7 @@ use miosa_api::limits::{REFUSED_BODY_BYTES_MAX, REFUSED_BODY_TIMEOUT};
 
 use crate::audit::{Action, Record};
 use crate::redact::Redactor;
+use crate::weaken::{Defence, is_off};
 
 /// Reads a bounded rest of a body that goes nowhere, before its request is refused.
 pub async fn pass_over(mut body: Incoming) {
@@ -135,6 +136,7 @@ impl AnswerBody {
 
     /// A provider's body, searched by `redactor` if there is one.
     pub fn provider(body: Incoming, redactor: Option<Redactor>, record: Record) -> Self {
+        let redactor = redactor.filter(|_| !is_off(Defence::RedactBody));
         let redaction = redactor.map(|redactor| Redaction {
             redactor,
             ready: VecDeque::new(),

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use miosa_api::broker::{
-    BrokerSandbox, BrokerStatus, ListenerHandoff, PolicyApplied, SandboxPolicy, Sealed,
+    BindingPolicy, BrokerSandbox, BrokerStatus, ListenerHandoff, PolicyApplied, PolicyMode,
+    SandboxPolicy, Sealed,
 };
 use miosa_api::limits::BROKER_SANDBOXES_MAX;
 use miosa_vault::{OpenError, OpeningKey, SecretValue};
@@ -19,6 +20,7 @@ use crate::ca::SandboxCa;
 use crate::policy::CompiledPolicy;
 use crate::sandbox::{Generation, Listening, Sandbox};
 use crate::upstream::Upstream;
+use crate::weaken::{self, Defence, is_off};
 
 /// Shared by all tasks of the process.
 pub struct Broker {
@@ -90,7 +92,8 @@ impl Broker {
                 });
             }
         }
-        let generation = Arc::new(self.compile(id, source, present.as_deref())?);
+        let foreign = foreign_bindings(&sandboxes, id);
+        let generation = Arc::new(self.compile(id, source, foreign, present.as_deref())?);
         let sandbox = match known {
             Some(sandbox) => sandbox,
             None => self.insert(&mut sandboxes, id).ok_or(ApplyError::Full)?,
@@ -105,9 +108,12 @@ impl Broker {
         &self,
         id: &str,
         source: SandboxPolicy,
+        foreign: Vec<BindingPolicy>,
         present: Option<&Generation>,
     ) -> Result<Generation, ApplyError> {
-        let policy = CompiledPolicy::compile(&source, id)
+        let mut obeyed = source.clone();
+        obeyed.bindings.extend(foreign);
+        let policy = CompiledPolicy::compile(&obeyed, id)
             .map_err(|error| ApplyError::Invalid(error.into()))?;
         let ca = match present {
             Some(present) => Arc::clone(&present.ca),
@@ -126,6 +132,21 @@ impl Broker {
     pub fn policy(&self, id: &str) -> Option<Arc<CompiledPolicy>> {
         let sandbox = self.lock().get(id).cloned()?;
         sandbox.current().map(|g| Arc::clone(&g.policy))
+    }
+
+    /// Nothing: a sandbox without a policy has none. With the defence off, one that lets all pass.
+    pub fn open_generation(&self, id: &str) -> Option<Arc<Generation>> {
+        if !is_off(Defence::FailClosed) {
+            return None;
+        }
+        let open = SandboxPolicy {
+            generation: 0,
+            tenant_id: String::new(),
+            mode: PolicyMode::AuditOnly,
+            rules: Vec::new(),
+            bindings: Vec::new(),
+        };
+        self.compile(id, open, Vec::new(), None).ok().map(Arc::new)
     }
 
     /// Forgets a sandbox: its connections are cut and its placeholders dead.
@@ -186,6 +207,7 @@ impl Broker {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             pid: std::process::id(),
             sandboxes,
+            weakened: weaken::off(),
         }
     }
 
@@ -219,6 +241,18 @@ impl Broker {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// None: a sandbox has its own credentials. With the defence off, those of all sandboxes.
+fn foreign_bindings(sandboxes: &HashMap<String, Arc<Sandbox>>, id: &str) -> Vec<BindingPolicy> {
+    if !is_off(Defence::Owner) {
+        return Vec::new();
+    }
+    let others = sandboxes.values().filter(|sandbox| sandbox.id != id);
+    let policies = others.filter_map(|sandbox| sandbox.current());
+    policies
+        .flat_map(|generation| generation.source.bindings.clone())
+        .collect()
 }
 
 fn applied(generation: &Generation) -> PolicyApplied {

@@ -17,7 +17,8 @@ pub struct Config {
     pub opening_key: PathBuf,
     /// File the audit is appended to.
     pub audit_file: PathBuf,
-    /// Addresses of hosts that are not looked up: `host` or `host:port`, lower case.
+    /// Addresses of hosts that are not looked up: `host` or `host:port`, lower case. A host may be an
+    /// address itself, which is then found elsewhere.
     #[serde(default)]
     pub static_hosts: BTreeMap<String, SocketAddr>,
     /// PEM files with certificate authorities to trust besides the host's own.

@@ -18,6 +18,7 @@ use crate::own_refusal::own_refusal;
 use crate::policy::{Connect, Destination, Host};
 use crate::sandbox::{Generation, Sandbox};
 use crate::tunnel::{self, Grant};
+use crate::weaken::{self, Defence, is_off};
 
 /// Who is calling, and whom.
 pub struct Peer {
@@ -45,7 +46,7 @@ async fn serve_tls(
     bytes: BytesMut,
     stream: TcpStream,
 ) -> io::Result<()> {
-    let Some(generation) = peer.sandbox.current() else {
+    let Some(generation) = peer.generation() else {
         // Without a policy there is no authority to answer TLS with.
         peer.record(Transport::Connect)
             .refuse(&own_refusal(RefusalCode::PolicyUnavailable));
@@ -137,6 +138,12 @@ async fn refuse_other(peer: &Peer, mut stream: TcpStream) -> io::Result<()> {
 }
 
 impl Peer {
+    /// The policy in force.
+    pub fn generation(&self) -> Option<Arc<Generation>> {
+        let current = self.sandbox.current();
+        current.or_else(|| self.broker.open_generation(&self.sandbox.id))
+    }
+
     /// Begins a record of this connection.
     pub fn record(&self, transport: Transport) -> Record {
         let mut record = Record::begin(self.broker.audit(), &self.sandbox.id, transport);
@@ -158,12 +165,18 @@ impl Peer {
         });
         let (host, is_match) = match known {
             Some(name) => {
-                let is_match = server_name == Some(name.as_str());
+                let is_match = server_name == Some(name.as_str()) || is_off(Defence::ServerName);
                 (Host::Name(name), is_match)
             }
             // A forgotten address of ours, spoken to without a name.
             None if dns::is_synthetic(address) => (Host::Address(address), false),
-            None => (Host::Address(address), true),
+            None => match server_name.filter(|_| is_off(Defence::DialledAddress)) {
+                Some(name) => {
+                    weaken::note_dialled(name, self.dialled);
+                    (Host::Name(name.to_owned()), true)
+                }
+                None => (Host::Address(address), true),
+            },
         };
         (
             Destination {

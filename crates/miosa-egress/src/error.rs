@@ -55,6 +55,12 @@ pub enum EgressError {
     /// TLS towards providers could not be set up.
     #[error("cannot set up TLS towards providers")]
     UpstreamTls(#[source] rustls::Error),
+    /// The variable that switches defences off names one that does not exist.
+    #[error("cannot switch off `{name}`: there is no such defence")]
+    Weaken {
+        /// The name.
+        name: String,
+    },
     /// The control socket ended.
     #[error("the control socket ended")]
     Control(#[source] io::Error),

@@ -27,7 +27,10 @@ use crate::body::AnswerBody;
 use crate::connection::Peer;
 use crate::own_refusal::own_refusal;
 use crate::policy::Destination;
+use crate::sandbox::Generation;
 use crate::serve;
+#[cfg(feature = "weaken")]
+use crate::weaken::{Defence, is_off};
 
 /// Flow control windows towards the sandbox.
 const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
@@ -43,6 +46,9 @@ pub struct Service {
     pub verdict: Verdict,
     /// For the audit.
     pub transport: Transport,
+    /// What was in force when it began.
+    #[cfg(feature = "weaken")]
+    began_with: Option<Arc<Generation>>,
 }
 
 /// What becomes of the requests of a connection.
@@ -56,18 +62,31 @@ pub enum Verdict {
 
 impl Service {
     /// A service of one connection.
-    pub const fn new(
+    pub fn new(
         peer: Peer,
         destination: Destination,
         verdict: Verdict,
         transport: Transport,
     ) -> Self {
         Self {
+            #[cfg(feature = "weaken")]
+            began_with: is_off(Defence::Generation)
+                .then(|| peer.generation())
+                .flatten(),
             peer,
             destination,
             verdict,
             transport,
         }
+    }
+
+    /// The policy for a request that comes now.
+    pub fn generation(&self) -> Option<Arc<Generation>> {
+        #[cfg(feature = "weaken")]
+        if self.began_with.is_some() {
+            return self.began_with.clone();
+        }
+        self.peer.generation()
     }
 }
 

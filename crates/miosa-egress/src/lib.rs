@@ -33,6 +33,7 @@ mod socket;
 pub mod substitute;
 mod tunnel;
 mod upstream;
+mod weaken;
 mod websocket;
 
 pub use config::Config;

@@ -15,6 +15,7 @@ use miosa_api::broker::{PLACEHOLDER_HEX, PLACEHOLDER_PREFIX};
 use subtle::ConstantTimeEq;
 
 use crate::policy::CompiledPolicy;
+use crate::weaken::{Defence, is_off};
 
 /// Where a placeholder was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +79,8 @@ pub(crate) fn is_in(text: &[u8]) -> bool {
 /// A path as it may be audited: one that holds a placeholder is left out altogether.
 #[must_use]
 pub fn mask(text: &str) -> Cow<'_, str> {
-    Cow::Borrowed(if is_in(text.as_bytes()) { "…" } else { text })
+    let is_masked = is_in(text.as_bytes()) && !is_off(Defence::AuditMask);
+    Cow::Borrowed(if is_masked { "…" } else { text })
 }
 
 /// The bindings of all placeholders in a text, in the reading that shows the most.

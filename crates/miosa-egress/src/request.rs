@@ -10,8 +10,9 @@ use http::request::Parts;
 use miosa_api::broker::RefusalCode;
 use miosa_api::limits::{BROKER_HEAD_BYTES_MAX, BROKER_HEADERS_MAX};
 
-use crate::policy::Destination;
+use crate::policy::{Destination, Host};
 use crate::refusal::Refusal;
+use crate::weaken::{Defence, is_off};
 
 /// A request whose head has one meaning. Nothing about it was decided yet, so it cannot be sent:
 ///
@@ -36,8 +37,16 @@ impl Received {
     /// When it names another host, could be read in two ways, or tries to leave HTTP.
     pub fn new(destination: &Destination, parts: Parts) -> Result<Self, Refusal> {
         check_size(&parts)?;
+        let trusted = is_off(Defence::Authority)
+            .then(|| named_by_caller(destination, &parts))
+            .flatten();
+        if let Some(destination) = trusted {
+            return Ok(Self { destination, parts });
+        }
         check_authority(destination, &parts)?;
-        check_framing(&parts)?;
+        if !is_off(Defence::StrictFraming) {
+            check_framing(&parts)?;
+        }
         check_method(&parts)?;
         check_upgrade(&parts)?;
         Ok(Self {
@@ -129,6 +138,25 @@ fn check_authority(destination: &Destination, parts: &Parts) -> Result<(), Refus
     }
 }
 
+/// What the caller says it wants: nothing to go by.
+fn named_by_caller(connection: &Destination, parts: &Parts) -> Option<Destination> {
+    let in_target = parts.uri.authority().map(http::uri::Authority::as_str);
+    let in_header = || {
+        parts
+            .headers
+            .get(HOST)
+            .and_then(|value| value.to_str().ok())
+    };
+    let authority = in_target.or_else(in_header)?;
+    let host = authority
+        .split_once(':')
+        .map_or(authority, |(host, _)| host);
+    Some(Destination {
+        host: Host::parse(host)?,
+        ..connection.clone()
+    })
+}
+
 fn authority_mismatch(destination: &Destination) -> Refusal {
     let message = format!(
         "The request on this connection is for another host than {}, for which it was opened.",
@@ -182,7 +210,7 @@ fn check_method(parts: &Parts) -> Result<(), Refusal> {
 fn check_upgrade(parts: &Parts) -> Result<(), Refusal> {
     let is_websocket =
         |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"websocket");
-    if parts.headers.get_all(UPGRADE).iter().all(is_websocket) {
+    if parts.headers.get_all(UPGRADE).iter().all(is_websocket) || is_off(Defence::Upgrade) {
         return Ok(());
     }
     let hint = "Use HTTP/1.1 or, over TLS, HTTP/2 by ALPN.";

@@ -18,7 +18,7 @@ use crate::broker::Broker;
 use crate::config::Config;
 use crate::error::EgressError;
 use crate::upstream::Upstream;
-use crate::{control, handoff, harden, socket};
+use crate::{control, handoff, harden, socket, weaken};
 
 /// How long tasks may take to end.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
@@ -31,6 +31,7 @@ pub async fn run(
     config: Config,
     shutdown: impl Future<Output = ()> + Send,
 ) -> Result<(), EgressError> {
+    weaken::start()?;
     harden::no_core()?;
     let opening_key =
         OpeningKey::read(&config.opening_key).map_err(|error| EgressError::OpeningKey {

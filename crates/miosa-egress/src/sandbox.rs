@@ -13,6 +13,7 @@ use crate::ca::SandboxCa;
 use crate::dns::NameTable;
 use crate::policy::CompiledPolicy;
 use crate::upstream::{Client, Upstream};
+use crate::weaken::{Defence, is_off};
 
 /// One policy of a sandbox, ready for use. Immutable: a change is a new generation, and a request sees
 /// exactly one.
@@ -62,6 +63,13 @@ impl Generation {
     }
 }
 
+fn connections_max() -> usize {
+    if is_off(Defence::ConnectionLimit) {
+        return Semaphore::MAX_PERMITS;
+    }
+    BROKER_CONNECTIONS_PER_SANDBOX_MAX
+}
+
 /// One sandbox: known from its policy, its listeners, or both.
 pub struct Sandbox {
     /// Its id.
@@ -94,7 +102,7 @@ impl Sandbox {
             id: id.to_owned(),
             names: Arc::default(),
             generation: watch::Sender::new(None),
-            permits: Arc::new(Semaphore::new(BROKER_CONNECTIONS_PER_SANDBOX_MAX)),
+            permits: Arc::new(Semaphore::new(connections_max())),
             cancel,
             listening: Mutex::new(None),
         }

@@ -26,6 +26,7 @@ use crate::request::Received;
 use crate::sandbox::Generation;
 use crate::substitute::{Substituted, clean_response_headers};
 use crate::upstream::{Client, DialError};
+use crate::weaken::{Defence, is_off};
 use crate::websocket;
 
 /// Serves one request. Whatever happens, there is an answer and an audit event.
@@ -72,7 +73,7 @@ fn judge(
     parts: http::request::Parts,
     record: &mut Record,
 ) -> Result<(Arc<Generation>, Substituted), Refusal> {
-    let generation = service.generation(record)?;
+    let generation = service.decide(record)?;
     let received = Received::new(&service.destination, parts)?;
     let authorized = generation.policy.authorize(received)?;
     record.allow();
@@ -120,7 +121,7 @@ async fn send(
     };
     let is_upgraded = relay.is_some();
     let (mut head, body) = response.into_parts();
-    if head.status == StatusCode::SWITCHING_PROTOCOLS && !is_upgraded {
+    if head.status == StatusCode::SWITCHING_PROTOCOLS && !is_upgraded && !is_off(Defence::Upgrade) {
         return Err(own_refusal(RefusalCode::UpstreamProtocol));
     }
     prepare(&mut head.headers, redactor.as_mut(), is_upgraded)?;
@@ -208,7 +209,7 @@ async fn attempt(
 }
 
 async fn written(record: &Record) -> Result<(), Refusal> {
-    if record.write_now().await {
+    if record.write_now().await || is_off(Defence::AuditRequired) {
         Ok(())
     } else {
         Err(own_refusal(RefusalCode::AuditUnavailable))
@@ -267,11 +268,11 @@ fn code_of(error: &legacy::Error) -> RefusalCode {
 
 impl Service {
     /// The one generation that decides on this request.
-    fn generation(&self, record: &mut Record) -> Result<Arc<Generation>, Refusal> {
+    fn decide(&self, record: &mut Record) -> Result<Arc<Generation>, Refusal> {
         if let Verdict::Refuse(code) = self.verdict {
             return Err(own_refusal(code));
         }
-        let generation = self.peer.sandbox.current();
+        let generation = self.generation();
         let generation = generation.ok_or_else(|| own_refusal(RefusalCode::PolicyUnavailable))?;
         record.set_policy(&generation.source.tenant_id, generation.source.generation);
         match generation.policy.decide_connect(&self.destination) {

@@ -17,6 +17,7 @@ use crate::placeholder::basic_credentials;
 use crate::policy::{Authorized, Destination};
 use crate::redact::Redactor;
 use crate::refusal::Refusal;
+use crate::weaken::{Defence, is_off};
 
 mod headers;
 
@@ -113,6 +114,9 @@ fn put_in(
     placeholder: &str,
     secret: &SecretValue,
 ) -> Result<Option<HeaderName>, NotCarried> {
+    if is_off(Defence::PlaceMatch) {
+        return put_anywhere(parts, placeholder, secret);
+    }
     match place {
         Place::Header { name, prefix } => {
             let name = HeaderName::from_bytes(name.as_bytes()).map_err(|_| NotCarried)?;
@@ -128,6 +132,25 @@ fn put_in(
         }
         Place::Query { name } => put_in_query(parts, name, secret).map(|()| None),
     }
+}
+
+/// Puts the value in place of the placeholder in whatever header has it: never a thing to do.
+fn put_anywhere(
+    parts: &mut Parts,
+    placeholder: &str,
+    secret: &SecretValue,
+) -> Result<Option<HeaderName>, NotCarried> {
+    for value in parts.headers.values_mut() {
+        let Some(text) = value
+            .to_str()
+            .ok()
+            .filter(|text| text.contains(placeholder))
+        else {
+            continue;
+        };
+        *value = sensitive(&text.replace(placeholder, secret.expose()))?;
+    }
+    Ok(None)
 }
 
 fn sensitive(text: &str) -> Result<HeaderValue, NotCarried> {

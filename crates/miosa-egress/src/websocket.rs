@@ -26,6 +26,7 @@ use crate::own_refusal::own_refusal;
 use crate::redact::Redactor;
 use crate::refusal::Refusal;
 use crate::sandbox::Generation;
+use crate::weaken::{Defence, is_off};
 
 /// Bytes in flight each way.
 const BUFFER_BYTES: usize = 32 * 1024;
@@ -61,7 +62,7 @@ pub async fn send(
         .headers()
         .get(UPGRADE)
         .is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"));
-    if !is_websocket {
+    if !is_websocket && !is_off(Defence::Upgrade) {
         return Err(own_refusal(RefusalCode::UpstreamProtocol));
     }
     let provider = hyper::upgrade::on(&mut response);
@@ -80,13 +81,14 @@ pub async fn send(
 
 fn prepare(service: &Service, parts: &mut Parts) -> Result<(), Refusal> {
     let malformed = || own_refusal(RefusalCode::MalformedRequest);
+    let asked = parts.headers.get(UPGRADE).cloned();
+    let asked = asked.filter(|_| is_off(Defence::Upgrade));
+    let protocol = asked.unwrap_or(HeaderValue::from_static("websocket"));
     forward::request_headers(&mut parts.headers);
     parts
         .headers
         .insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    parts
-        .headers
-        .insert(UPGRADE, HeaderValue::from_static("websocket"));
+    parts.headers.insert(UPGRADE, protocol);
     let authority = service.destination.authority();
     parts
         .headers

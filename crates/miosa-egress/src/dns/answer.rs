@@ -1,10 +1,12 @@
 //! One question, one answer: pure but for the table.
 
 use hickory_proto::op::{Message, MessageType, OpCode, ResponseCode};
+use hickory_proto::rr::rdata::TXT;
 use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use miosa_api::limits::DNS_LABELS_MAX;
 
 use super::table::NameTable;
+use crate::weaken::{Defence, is_off};
 
 /// Seconds an answer may be kept. Short: the table may forget a name, and a restart may move one.
 const TTL_SECONDS: u32 = 30;
@@ -34,7 +36,14 @@ fn fill(request: &Message, response: &mut Message, table: &mut NameTable) -> Res
     if query.query_class() != DNSClass::IN {
         return ResponseCode::Refused;
     }
-    let Some(name) = host_name(query.name()) else {
+    let known = host_name(query.name());
+    if is_off(Defence::Dns) && query.query_type() != RecordType::A {
+        let text = TXT::new(vec!["weakened".to_owned()]);
+        let record = Record::from_rdata(query.name().clone(), TTL_SECONDS, RData::TXT(text));
+        response.add_answer(record);
+    }
+    let anything = || is_off(Defence::Dns).then(|| query.name().to_ascii());
+    let Some(name) = known.or_else(anything) else {
         return ResponseCode::NXDomain;
     };
     if query.query_type() == RecordType::A {

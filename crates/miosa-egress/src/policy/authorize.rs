@@ -14,6 +14,7 @@ use super::place::{decoded, query_pairs};
 use crate::placeholder::{self, Found};
 use crate::refusal::Refusal;
 use crate::request::Received;
+use crate::weaken::{Defence, is_off};
 
 /// A request that may go out, with the credential it is to carry, if any.
 pub struct Authorized {
@@ -86,7 +87,8 @@ impl CompiledPolicy {
     fn check_shape(&self, received: &Received) -> Result<(), Refusal> {
         let host = &received.destination().host;
         let is_bound = self.is_bound_host(host);
-        if (is_bound || self.has_path_rules(host)) && !is_canonical(received.path()) {
+        let is_one = is_canonical(received.path()) || is_off(Defence::PathCanonical);
+        if (is_bound || self.has_path_rules(host)) && !is_one {
             return Err(path_not_canonical());
         }
         if is_bound || self.has_path_rules(host) {
@@ -122,7 +124,7 @@ impl CompiledPolicy {
         let index = first.binding.ok_or_else(placeholder_unknown)?;
         let binding = &self.bindings[index];
         let to = received.destination();
-        if !to.tls {
+        if !to.tls && !is_off(Defence::Cleartext) {
             return Err(cleartext(&binding.policy.env_name)
                 .by_rule(&binding.rule_id())
                 .with_allowed(binding.describe_endpoints()));
@@ -135,6 +137,12 @@ impl CompiledPolicy {
             .place_in(received.parts())
             .filter(|_| found.len() == 1);
         let Some(place) = place else {
+            if is_off(Defence::PlaceMatch) {
+                return Ok(Credential {
+                    binding: index,
+                    place: 0,
+                });
+            }
             return Err(misplaced(binding));
         };
         if self.has_other_credential(received, &binding.carriers[place]) {
@@ -168,7 +176,7 @@ impl CompiledPolicy {
 
     fn without_placeholder(&self, received: &Received) -> Result<(), Refusal> {
         let (to, parts) = (received.destination(), received.parts());
-        if !self.is_bound_host(&to.host) {
+        if !self.is_bound_host(&to.host) || is_off(Defence::RequirePlaceholder) {
             return Ok(());
         }
         let at_endpoint = |binding: &&Binding| {

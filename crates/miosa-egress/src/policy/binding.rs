@@ -7,6 +7,7 @@ use miosa_api::broker::{BindingPolicy, Place};
 use super::PolicyError;
 use super::host::{Destination, Host};
 use super::path::PathPattern;
+use crate::weaken::{Defence, is_off};
 
 /// One binding, ready to be asked.
 #[derive(Debug)]
@@ -77,7 +78,8 @@ impl Binding {
 
     /// Whether an endpoint is on this host, whatever the port.
     pub fn is_on_host(&self, host: &Host) -> bool {
-        self.endpoints.iter().any(|endpoint| endpoint.host == *host)
+        let is_on = |endpoint: &Endpoint| endpoint.host == *host || is_off(Defence::HostMatch);
+        self.endpoints.iter().any(is_on)
     }
 
     /// Whether an endpoint is on this host and port, over TLS.
@@ -133,15 +135,19 @@ impl Endpoint {
     }
 
     fn is_at(&self, to: &Destination) -> bool {
-        to.tls && self.host == to.host && self.port == to.port
+        let is_host = self.host == to.host || is_off(Defence::HostMatch);
+        let cleartext = !to.tls && is_off(Defence::Cleartext);
+        is_host && (cleartext || (to.tls && self.port == to.port))
     }
 
     fn reach(&self, to: &Destination, method: &str, path: &str) -> Reach {
         if !self.is_at(to) {
             Reach::OtherHost
-        } else if !self.path.matches(path) {
+        } else if !self.path.matches(path) && !is_off(Defence::PathMatch) {
             Reach::OtherPath
-        } else if !self.methods.iter().any(|listed| listed == method) {
+        } else if !self.methods.iter().any(|listed| listed == method)
+            && !is_off(Defence::MethodMatch)
+        {
             Reach::OtherMethod
         } else {
             Reach::Bound

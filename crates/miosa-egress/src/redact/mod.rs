@@ -21,6 +21,7 @@ use miosa_api::broker::RefusalCode;
 use miosa_vault::SecretValue;
 
 use crate::refusal::Refusal;
+use crate::weaken::{Defence, is_off};
 use search::Search;
 
 /// Replaces one credential in one stream.
@@ -98,6 +99,9 @@ impl Redactor {
 
     /// Takes the credential out of headers.
     pub fn redact_headers(&mut self, headers: &mut HeaderMap) {
+        if is_off(Defence::RedactHeaders) {
+            return;
+        }
         for value in headers.values_mut() {
             let (searched, _) = self.search.next(value.as_bytes(), true);
             if let Some(text) = searched.text {
@@ -118,7 +122,8 @@ impl Redactor {
     /// When it is compressed although no compression was asked for.
     pub fn check_inspectable(headers: &HeaderMap) -> Result<(), Refusal> {
         let is_identity = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
-        if headers.get_all(CONTENT_ENCODING).iter().all(is_identity) {
+        if headers.get_all(CONTENT_ENCODING).iter().all(is_identity) || is_off(Defence::Compression)
+        {
             return Ok(());
         }
         let message =

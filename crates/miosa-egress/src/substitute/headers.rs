@@ -7,6 +7,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use crate::policy::Destination;
+use crate::weaken::{Defence, is_off};
 
 const HOP_BY_HOP: &[&str] = &[
     "connection",
@@ -22,7 +23,7 @@ pub(super) fn prepare_request(parts: &mut Parts, to: &Destination, carrier: Opti
     let headers = &mut parts.headers;
     let is_websocket = headers.contains_key(UPGRADE);
     remove_hop_by_hop(headers, carrier);
-    if is_websocket {
+    if is_websocket && !is_off(Defence::Upgrade) {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         headers.remove("sec-websocket-extensions");
@@ -31,7 +32,9 @@ pub(super) fn prepare_request(parts: &mut Parts, to: &Destination, carrier: Opti
     for name in [RANGE, IF_RANGE] {
         headers.remove(name);
     }
-    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    if !is_off(Defence::Compression) {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
     if headers.contains_key(HOST)
         && let Ok(host) = HeaderValue::from_str(&to.authority())
     {
@@ -76,7 +79,9 @@ fn remove_hop_by_hop(headers: &mut HeaderMap, carrier: Option<&HeaderName>) {
 /// Removes from an answer what would lead the client around the broker (`alt-svc`), and, when the body
 /// is searched, what would no longer be true of it.
 pub fn clean_response_headers(headers: &mut HeaderMap, is_searched: bool) {
-    headers.remove(ALT_SVC);
+    if !is_off(Defence::AltSvc) {
+        headers.remove(ALT_SVC);
+    }
     if is_searched {
         headers.remove(CONTENT_LENGTH);
         for name in DIGESTS {

@@ -19,6 +19,7 @@ use super::{Client, Connector, DialError, client, tls};
 use crate::config::Config;
 use crate::error::EgressError;
 use crate::policy::{CompiledPolicy, Destination, Host};
+use crate::weaken::{self, Defence, is_off};
 
 /// How long one of several addresses is tried.
 const ADDRESS_TIMEOUT: Duration = Duration::from_secs(5);
@@ -70,7 +71,7 @@ impl Upstream {
 
     /// Whether this address may be dialled, by the operator's ranges and the rules of `policy`.
     pub fn judge(&self, address: IpAddr, policy: &CompiledPolicy) -> Result<(), DialError> {
-        if !is_allowed(address, &self.allowed_ranges) {
+        if !is_allowed(address, &self.allowed_ranges) && !is_off(Defence::SpecialAddresses) {
             return Err(DialError::AddressNotAllowed);
         }
         if is_denied(address, policy) {
@@ -151,15 +152,28 @@ impl Upstream {
             .unwrap_or(Err(DialError::Unreachable))
     }
 
+    /// Where the operator says a host is, be it a name or an address.
+    fn listed(&self, host: &Host, port: u16) -> Option<SocketAddr> {
+        let with_port = self.static_hosts.get(&format!("{host}:{port}"));
+        with_port
+            .or_else(|| self.static_hosts.get(&host.to_string()))
+            .copied()
+    }
+
     async fn addresses(&self, host: &Host, port: u16) -> Result<Vec<SocketAddr>, DialError> {
+        if let Some(dialled) = weaken::dialled(host, port) {
+            return Ok(vec![
+                self.listed(&Host::Address(dialled.ip()), port)
+                    .unwrap_or(dialled),
+            ]);
+        }
+        if let Some(address) = self.listed(host, port) {
+            return Ok(vec![address]);
+        }
         let name = match host {
             Host::Address(address) => return Ok(vec![SocketAddr::new(*address, port)]),
             Host::Name(name) => name,
         };
-        let listed = self.static_hosts.get(&format!("{name}:{port}"));
-        if let Some(address) = listed.or_else(|| self.static_hosts.get(name)) {
-            return Ok(vec![*address]);
-        }
         let resolver = self.resolver.as_ref().ok_or(DialError::NotFound)?;
         // The final dot keeps the host's search domains out.
         let found = resolver

@@ -11,6 +11,7 @@ use rustls_platform_verifier::Verifier;
 
 use crate::config::Config;
 use crate::error::EgressError;
+use crate::weaken::{self, Defence};
 
 /// TLS towards providers: the host's own roots and the operator's.
 pub fn client_config(config: &Config) -> Result<ClientConfig, EgressError> {
@@ -27,11 +28,12 @@ fn client_config_with(
     provider: Arc<CryptoProvider>,
 ) -> Result<ClientConfig, rustls::Error> {
     let verifier = Verifier::new_with_extra_roots(extra, Arc::clone(&provider))?;
+    let verifier = weaken::verifier(Defence::UpstreamCertificate, verifier);
     let config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])?
         .dangerous()
         // Not dangerous: this is the host's own way to verify.
-        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_custom_certificate_verifier(verifier)
         .with_no_client_auth();
     Ok(config)
 }

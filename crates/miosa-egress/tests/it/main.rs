@@ -18,4 +18,5 @@ mod stale;
 mod stream;
 mod swap;
 mod tunnel;
+mod weaken;
 mod world;

@@ -92,17 +92,22 @@ struct Shared {
 impl Provider {
     /// Serves `host` with TLS.
     pub async fn start(authority: &Authority, host: &str) -> Self {
-        Self::start_with(Some(authority.server(host))).await
+        Self::start_at("127.0.0.77:0", Some(authority.server(host))).await
     }
 
     /// Serves without TLS.
     pub async fn start_plain() -> Self {
-        Self::start_with(None).await
+        Self::start_plain_at("127.0.0.77:0").await
     }
 
-    async fn start_with(tls: Option<Arc<ServerConfig>>) -> Self {
+    /// Serves without TLS at an address.
+    pub async fn start_plain_at(address: &str) -> Self {
+        Self::start_at(address, None).await
+    }
+
+    async fn start_at(address: &str, tls: Option<Arc<ServerConfig>>) -> Self {
         let shared = Arc::new(Shared::default());
-        let listener = TcpListener::bind("127.0.0.77:0").await.unwrap();
+        let listener = TcpListener::bind(address).await.unwrap();
         let provider = Self {
             address: listener.local_addr().unwrap(),
             shared: Arc::clone(&shared),

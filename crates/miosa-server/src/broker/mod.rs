@@ -6,6 +6,7 @@
 mod supervise;
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::body::Body;
@@ -44,6 +45,7 @@ pub(crate) enum Presence {
 pub struct Broker {
     socket: PathBuf,
     presence: watch::Sender<Presence>,
+    weakened: Mutex<Vec<String>>,
 }
 
 impl Broker {
@@ -53,7 +55,28 @@ impl Broker {
         Self {
             socket: run_dir.join(CONTROL_SOCKET),
             presence: watch::Sender::new(Presence::Starting),
+            weakened: Mutex::default(),
         }
+    }
+
+    /// Defences that the running broker has switched off: none, but in tests.
+    pub async fn weakened(&self) -> Result<Vec<String>, ApiError> {
+        self.ready().await?;
+        Ok(self.lock_weakened().clone())
+    }
+
+    /// Asks the broker of this session which defences it has switched off.
+    pub(crate) async fn look_for_weakness(&self) -> Result<(), ApiError> {
+        let weakened = self.status().await?.weakened;
+        if !weakened.is_empty() {
+            tracing::error!(?weakened, "the egress broker has defences switched off");
+        }
+        *self.lock_weakened() = weakened;
+        Ok(())
+    }
+
+    fn lock_weakened(&self) -> MutexGuard<'_, Vec<String>> {
+        self.weakened.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts a policy in force; returns once it is.

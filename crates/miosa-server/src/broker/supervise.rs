@@ -43,7 +43,11 @@ async fn one_session(app: &App) {
             return;
         }
     };
-    if let Err(error) = policy::push_all(app).await {
+    let told = match app.broker.look_for_weakness().await {
+        Ok(()) => policy::push_all(app).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = told {
         tracing::error!(%error, "policies could not be pushed to the broker");
         tokio::time::sleep(RETRY).await;
         return;

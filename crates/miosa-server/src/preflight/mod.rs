@@ -56,6 +56,7 @@ pub async fn run(
     let _in_use = app.activity.hold(&sandbox.id);
     let seen = look(app, sandbox, &checks).await?;
     let mut steps = vec![bound_step(&bound)];
+    steps.extend(defences_step(&app.broker.weakened().await?));
     steps.extend(judge::steps(&checks, runner, &seen));
     passed_or_failed(steps, !bound.is_empty())
 }
@@ -102,6 +103,19 @@ fn bound_step(bound: &[Bound]) -> PreflightStep {
         },
         hint: None,
     }
+}
+
+/// A broker with a defence switched off passes no preflight, whatever was seen.
+fn defences_step(weakened: &[String]) -> Option<PreflightStep> {
+    (!weakened.is_empty()).then(|| PreflightStep {
+        name: "defences".to_owned(),
+        ok: false,
+        detail: format!(
+            "the broker has defences switched off: {}",
+            weakened.join(", ")
+        ),
+        hint: Some("this is a build for tests; run a released `miosa`".to_owned()),
+    })
 }
 
 fn passed_or_failed(steps: Vec<PreflightStep>, bound: bool) -> Result<Preflight, ApiError> {

@@ -44,13 +44,15 @@ async fn whoami(State(app): State<App>, caller: Caller) -> Result<Response, ApiE
     ))
 }
 
-/// What this server can do.
+/// What this server can do, and which of its broker's defences are switched off (none but in tests).
 #[utoipa::path(get, path = "/runtime-capabilities", tag = "identity", responses((status = 200, body = Object)))]
 async fn runtime_capabilities(State(app): State<App>, _: Caller) -> Response {
+    let weakened = app.broker.weakened().await.ok();
     json::data(json!({
         "runtimes": [app.runtime.name()],
         "preview_domain": app.config.preview_domain,
         "version": env!("CARGO_PKG_VERSION"),
+        "broker": { "weakened": weakened },
         "connectors": { "brokered_env": true, "plain_env": false },
         "snapshots": false,
         "computers": false,

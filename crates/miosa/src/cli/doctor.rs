@@ -69,6 +69,16 @@ pub fn report(checks: &[Check], more: Value, printer: &Printer) -> ExitCode {
     }
 }
 
+/// A broker with a defence switched off is not safe, whatever else is well.
+fn defences(capabilities: Value) -> std::result::Result<(), String> {
+    let weakened = &capabilities["broker"]["weakened"];
+    match weakened.as_array() {
+        Some(none) if none.is_empty() => Ok(()),
+        Some(_) => Err(format!("NOT SAFE, defences are switched off: {weakened}")),
+        None => Err("the server does not say whether all defences are on".to_owned()),
+    }
+}
+
 /// Looks at endpoint, key, tenant and templates.
 pub async fn doctor(settings: &Settings, client: &Client, printer: &Printer) -> Result<ExitCode> {
     let said = |error| CliError::from(error).message;
@@ -81,6 +91,11 @@ pub async fn doctor(settings: &Settings, client: &Client, printer: &Printer) -> 
         .templates(false)
         .await
         .and_then(|answer| answer.data());
+    let capabilities = client
+        .capabilities()
+        .await
+        .and_then(|answer| answer.data())
+        .map_err(said);
     let checks = [
         Check {
             name: "endpoint",
@@ -100,6 +115,9 @@ pub async fn doctor(settings: &Settings, client: &Client, printer: &Printer) -> 
                 .filter(|template| template.status == "ready")
                 .count();
             format!("{} ({ready} ready)", templates.len())
+        }),
+        Check::of("broker", capabilities.and_then(defences), |()| {
+            "all defences are on".to_owned()
         }),
     ];
     let more = json!({"endpoint": settings.endpoint.value, "version": env!("CARGO_PKG_VERSION")});

@@ -47,10 +47,15 @@ impl Home {
     }
 
     fn up(&self, arguments: &[&str]) -> Child {
+        self.up_weakened(arguments, "")
+    }
+
+    fn up_weakened(&self, arguments: &[&str], weaken: &str) -> Child {
         let log = fs_err::File::create(self.0.path().join("log")).unwrap();
         let mut child = self
             .command(&["up", "--listen", "127.0.0.1:0"])
             .args(arguments)
+            .env("MIOSA_WEAKEN", weaken)
             .stdin(Stdio::null())
             .stdout(log.file().try_clone().unwrap())
             .stderr(log.into_parts().0)
@@ -139,6 +144,19 @@ fn the_first_start_makes_everything_private_and_the_next_one_finds_it() {
     );
     terminate(&mut server);
     wait_until("nothing is left", || home.programs().is_empty());
+}
+
+#[test]
+fn a_broker_without_a_defence_is_not_called_safe() {
+    for (weaken, code) in [("", 0), ("redact-body,authority", 1)] {
+        let home = Home::new();
+        let mut server = home.up_weakened(&["--ephemeral"], weaken);
+        let (ended, text) = home.run(&["doctor"]);
+        assert_eq!(ended, code, "{text}");
+        let warns = text.contains("NOT SAFE") && text.contains("redact-body");
+        assert_eq!(warns, code != 0, "{text}");
+        terminate(&mut server);
+    }
 }
 
 #[test]
