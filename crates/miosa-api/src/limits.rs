@@ -50,6 +50,10 @@ pub const SECRET_BYTES_MAX: usize = 8192;
 pub const SECRET_BYTES_MIN: usize = 8;
 /// Connectors attached to one sandbox.
 pub const BINDINGS_PER_SANDBOX_MAX: usize = 64;
+/// Rules of one tenant, workspace or sandbox: the broker looks at all that hold for a request.
+pub const NETWORK_RULES_MAX: i64 = 500;
+/// Hosts a list of suggestions has.
+pub const SUGGESTIONS_MAX: i64 = 500;
 /// Variables of one sandbox, and bytes of one value.
 pub const ENV_VARS_MAX: usize = 512;
 /// Bytes of one variable's value.

@@ -11,6 +11,7 @@ use miosa_api::sandbox::{CreateSandbox, NetworkPolicy, PatchSandbox, SandboxStat
 use serde_json::{Map, Value};
 
 use crate::clock::now_ms;
+use crate::network::rule;
 use crate::preview::host;
 use crate::store::{
     is_taken, sandbox_env,
@@ -324,20 +325,12 @@ fn check_network(value: &Value) -> Result<(), ApiError> {
             ));
         }
     }
-    for host in &network.allowed_domains {
-        let name = host.strip_prefix("*.").unwrap_or(host);
-        let fine = name.split('.').all(|label| {
-            !label.is_empty()
-                && label
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-        });
-        if !fine {
-            return Err(ApiError::invalid(
-                field,
-                format!("{host} is not a host name or *.name"),
-            ));
-        }
+    let hosts = network.allowed_domains.iter();
+    for host in hosts
+        .chain(&network.allowed_cidrs)
+        .chain(&network.denied_cidrs)
+    {
+        rule::check_host(host).map_err(|why| ApiError::invalid(field, why))?;
     }
     Ok(())
 }

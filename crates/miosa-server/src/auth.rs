@@ -48,6 +48,10 @@ pub enum Scope {
     TemplatesRead,
     /// Make and build templates.
     TemplatesWrite,
+    /// See network policies and rules.
+    NetworkRead,
+    /// Change where sandboxes may go.
+    NetworkWrite,
     /// See the audit.
     AuditRead,
     /// See, make and revoke keys.
@@ -57,7 +61,7 @@ pub enum Scope {
 }
 
 impl Scope {
-    const HANDED_OUT: [Self; 12] = [
+    const HANDED_OUT: [Self; 14] = [
         Self::SandboxesRead,
         Self::SandboxesWrite,
         Self::SandboxesExec,
@@ -68,6 +72,8 @@ impl Scope {
         Self::RunsWrite,
         Self::TemplatesRead,
         Self::TemplatesWrite,
+        Self::NetworkRead,
+        Self::NetworkWrite,
         Self::AuditRead,
         Self::KeysWrite,
     ];
@@ -86,6 +92,8 @@ impl Scope {
             Self::RunsWrite => "runs:write",
             Self::TemplatesRead => "templates:read",
             Self::TemplatesWrite => "templates:write",
+            Self::NetworkRead => "network:read",
+            Self::NetworkWrite => "network:write",
             Self::AuditRead => "audit:read",
             Self::KeysWrite => "api-keys:write",
             Self::Operator => "operator",

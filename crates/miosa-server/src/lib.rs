@@ -27,6 +27,8 @@ pub mod guest;
 pub mod http;
 mod isolation;
 pub mod lifecycle;
+mod locks;
+pub mod network;
 pub mod oci;
 pub mod policy;
 pub mod preflight;

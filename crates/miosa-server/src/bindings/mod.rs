@@ -8,12 +8,11 @@ mod attach;
 mod change;
 
 use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash, Hasher};
 
 use miosa_api::broker::BindingPolicy;
 use miosa_api::connector::Binding;
 use miosa_vault::placeholder;
-use tokio::sync::{Mutex, MutexGuard};
+use tokio::sync::MutexGuard;
 
 pub use attach::attach;
 pub use change::{detach, detach_all_of, push_all_of, sync};
@@ -21,6 +20,7 @@ pub use change::{detach, detach_all_of, push_all_of, sync};
 use crate::agents::BoundConnector;
 use crate::clock::rfc3339;
 use crate::connectors::Definition;
+use crate::locks::Locks;
 use crate::store::bindings::{self, BindingRow, DETACHING, LIVE};
 use crate::store::connectors::{self, ConnectorRow};
 use crate::{ApiError, App};
@@ -150,13 +150,9 @@ pub async fn recover(app: &App) -> Result<(), ApiError> {
     Ok(())
 }
 
-const LOCKS: usize = 64;
-static CHANGING: [Mutex<()>; LOCKS] = [const { Mutex::const_new(()) }; LOCKS];
+static CHANGING: Locks = Locks::new();
 
 /// Held while a sandbox's bindings change.
 async fn lock(sandbox_id: &str) -> MutexGuard<'static, ()> {
-    let mut hasher = DefaultHasher::new();
-    sandbox_id.hash(&mut hasher);
-    let index = usize::try_from(hasher.finish() % LOCKS as u64).unwrap_or(0);
-    CHANGING[index].lock().await
+    CHANGING.of(sandbox_id).await
 }

@@ -12,9 +12,10 @@ use std::time::Duration;
 use axum::body::Body;
 use http::{Method, Request, StatusCode, header};
 use miosa_api::broker::{
-    BrokerStatus, CONTROL_SOCKET, PolicyApplied, Reveal, Revealed, SandboxPolicy, Sealed,
+    BrokerStatus, CONTROL_SOCKET, Explain, PolicyApplied, Reveal, Revealed, SandboxPolicy, Sealed,
 };
-use miosa_api::error::{ErrorBody, ErrorCode};
+use miosa_api::egress::Explanation;
+use miosa_api::error::{ErrorBody, ErrorCode, ErrorDetail};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -89,7 +90,7 @@ impl Broker {
         self.put_now(sandbox_id, policy).await
     }
 
-    /// [`Broker::put`] without waiting for the session, for the supervisor.
+    /// [`Broker::put`] without waiting for the session.
     pub(crate) async fn put_now(
         &self,
         sandbox_id: &str,
@@ -112,6 +113,17 @@ impl Broker {
             .map(|_| ())
     }
 
+    /// What would become of a request of a sandbox; nothing is sent.
+    pub async fn explain(
+        &self,
+        sandbox_id: &str,
+        question: &Explain,
+    ) -> Result<Explanation, ApiError> {
+        self.ready().await?;
+        let path = format!("/v1/sandboxes/{sandbox_id}/explain");
+        self.call(Method::POST, &path, Some(question)).await
+    }
+
     /// Has a value opened that is not managed.
     pub async fn reveal(&self, sealed: &Sealed) -> Result<Revealed, ApiError> {
         self.ready().await?;
@@ -130,7 +142,8 @@ impl Broker {
         self.call(Method::GET, "/v1/status", None::<&()>).await
     }
 
-    async fn ready(&self) -> Result<(), ApiError> {
+    /// Waits for its session.
+    pub(crate) async fn ready(&self) -> Result<(), ApiError> {
         let mut presence = self.presence.subscribe();
         let settled = presence.wait_for(|now| *now != Presence::Starting);
         match tokio::time::timeout(START_PATIENCE, settled).await {
@@ -181,17 +194,25 @@ impl Broker {
 }
 
 fn refusal(status: StatusCode, bytes: &[u8]) -> ApiError {
-    let said = serde_json::from_slice::<ErrorBody>(bytes).map_or_else(
-        |_| status.to_string(),
-        |body| format!("{}: {}", body.error.code, body.error.message),
-    );
-    if status == StatusCode::FORBIDDEN {
-        return ApiError::new(
+    let error = match serde_json::from_slice::<ErrorBody>(bytes) {
+        Ok(body) => body.error,
+        Err(_) => ErrorDetail::default(),
+    };
+    match error.code.as_str() {
+        "QUESTION_INVALID" => ApiError::new(ErrorCode::ValidationFailed, error.message),
+        "POLICY_INVALID" => ApiError::new(
+            ErrorCode::ValidationFailed,
+            format!(
+                "the egress broker does not take this policy, and the one before holds: {}",
+                error.message
+            ),
+        ),
+        _ if status == StatusCode::FORBIDDEN => ApiError::new(
             ErrorCode::ManagedProviderBindingOnly,
             "a managed connector can be bound to a sandbox, never read",
-        );
+        ),
+        code => unavailable().with_source(format!("{status} {code}: {}", error.message)),
     }
-    unavailable().with_source(said)
 }
 
 fn unavailable() -> ApiError {

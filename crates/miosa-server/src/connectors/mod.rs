@@ -12,6 +12,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 pub use crate::bindings::{binding_policies, forget, placeholders};
+pub(crate) use validate::path_pattern;
+
 pub use definitions::{Definition, DefinitionError, McpServer, Probe};
 
 /// The files that come with the program.

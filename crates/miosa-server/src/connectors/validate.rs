@@ -135,12 +135,13 @@ fn is_host(host: &str) -> bool {
 }
 
 fn path(path: &str) -> Checked {
+    path_pattern(path).map_err(|why| DefinitionError::value("endpoints.path", why))
+}
+
+/// Checks a pattern of paths as definitions and rules have it.
+pub(crate) fn path_pattern(path: &str) -> Result<(), String> {
     let Some(rest) = path.strip_prefix('/') else {
-        return require(
-            false,
-            "endpoints.path",
-            format!("`{path}` must start with `/`"),
-        );
+        return Err(format!("`{path}` must start with `/`"));
     };
     let segments: Vec<&str> = rest.split('/').collect();
     let last = segments.len() - 1;
@@ -154,13 +155,11 @@ fn path(path: &str) -> Checked {
                 b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b':' | b'@')
             }),
         };
-        require(
-            ok,
-            "endpoints.path",
-            format!(
+        if !ok {
+            return Err(format!(
                 "`{path}`: a segment is a literal without escapes, `*` for one, or a last `**` for any rest"
-            ),
-        )?;
+            ));
+        }
     }
     Ok(())
 }

@@ -101,7 +101,8 @@ async fn get(
         .ok_or_else(|| ApiError::not_found("audit event", &id))
 }
 
-fn moment(field: &str, text: &str) -> Result<Option<i64>, ApiError> {
+/// A moment, or an age, as milliseconds since 1970.
+pub(super) fn moment(field: &str, text: &str) -> Result<Option<i64>, ApiError> {
     if text.is_empty() {
         return Ok(None);
     }

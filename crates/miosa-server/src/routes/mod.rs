@@ -7,6 +7,9 @@ mod connect;
 mod device_login;
 mod document;
 mod egress;
+mod egress_hosts;
+mod egress_policies;
+mod egress_rules;
 mod env;
 mod events;
 mod exec;
@@ -20,6 +23,7 @@ mod measure;
 mod previews;
 mod runs;
 mod sandbox_connectors;
+mod sandbox_egress;
 mod sandboxes;
 mod services;
 mod template_builds;
@@ -59,6 +63,10 @@ fn keyed() -> OpenApiRouter<App> {
         .merge(sandbox_connectors::routes())
         .merge(runs::routes())
         .merge(egress::routes())
+        .merge(egress_policies::routes())
+        .merge(egress_rules::routes())
+        .merge(egress_hosts::routes())
+        .merge(sandbox_egress::routes())
         .merge(templates::routes())
         .merge(previews::routes())
 }

@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::response::Response;
 use miosa_api::error::ErrorBody;
-use miosa_api::sandbox::{CreateSandbox, PatchSandbox, Sandbox, SandboxState};
+use miosa_api::sandbox::{CreateSandbox, PatchSandbox, Sandbox};
 use miosa_api::{Data, List};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
@@ -15,6 +15,7 @@ use crate::http::json::{self, Json, Path, Query};
 use crate::http::page::PageQuery;
 use crate::lifecycle::state::Event;
 use crate::lifecycle::{Cause, order};
+use crate::network::change;
 use crate::store::sandboxes::{self, Filter};
 use crate::{ApiError, App, admission, policy, view};
 
@@ -152,13 +153,32 @@ async fn patch(
 ) -> Result<Response, ApiError> {
     caller.require(Scope::SandboxesWrite)?;
     let before = access::sandbox(&app, &caller, &id).await?;
+    let names_network = body
+        .metadata
+        .as_ref()
+        .is_some_and(|metadata| metadata.contains_key("network_policy"));
     let row = admission::patched(before.clone(), body)?;
+    let own_mode = if names_network {
+        change::mode_for_own(&app, &row).await?
+    } else {
+        None
+    };
+    if own_mode.is_some() {
+        // What a policy has set is changed by who may change policies.
+        caller.require(Scope::NetworkWrite)?;
+    }
     sandboxes::save_settings(&app.pool, &row)
         .await
         .map_err(admission::taken)?;
-    let changed = before.network_policy() != row.network_policy()
-        && matches!(row.state(), SandboxState::Running | SandboxState::Paused);
-    if changed && let Err(error) = policy::push(&app, &id).await {
+    let changed = before.network_policy() != row.network_policy();
+    let in_force = match own_mode {
+        Some((place, mode)) => change::set_mode(&app, &place, mode).await.map(|_| ()),
+        None if changed && policy::has_network(row.state()) => {
+            policy::push(&app, &id).await.map(|_| ())
+        }
+        None => Ok(()),
+    };
+    if let Err(error) = in_force {
         sandboxes::save_settings(&app.pool, &before).await?;
         return Err(error);
     }

@@ -99,3 +99,39 @@ pub async fn get(
             .await?;
     Ok(body.and_then(|body| serde_json::from_str(&body).ok()))
 }
+
+/// A host, and how often it was asked for while no rule was about it.
+#[derive(Debug, Clone, FromRow)]
+pub struct Asked {
+    /// The host.
+    pub host: String,
+    /// How often it was asked for.
+    pub count: i64,
+    /// How often of these it was refused.
+    pub refused: i64,
+    /// When last.
+    pub last_ms: i64,
+}
+
+/// Hosts that passed or were refused with no rule to decide, most often asked for first. A sandbox
+/// narrows it unless it is empty.
+pub async fn unruled(
+    pool: &AnyPool,
+    tenant_id: &str,
+    sandbox_id: &str,
+    since_ms: i64,
+    limit: i64,
+) -> Result<Vec<Asked>, sqlx::Error> {
+    sqlx::query_as(
+        "select host, count(*) as count, sum(case when code is null then 0 else 1 end) as refused, \
+         max(at_ms) as last_ms from audit where tenant_id = $1 and ($2 = '' or resource_id = $2) and at_ms >= $3 \
+         and (code in ('EGRESS_HOST_NOT_ALLOWED', 'EGRESS_ADDRESS_LITERAL') or (code is null and effect = 'allow')) \
+         group by host order by count(*) desc, host limit $4",
+    )
+    .bind(tenant_id)
+    .bind(sandbox_id)
+    .bind(since_ms)
+    .bind(limit)
+    .fetch_all(pool)
+    .await
+}

@@ -11,6 +11,8 @@ pub mod bindings;
 pub mod connectors;
 pub mod events;
 pub mod idempotency;
+pub mod network_policies;
+pub mod network_rules;
 pub mod previews;
 mod run_progress;
 pub mod runs;

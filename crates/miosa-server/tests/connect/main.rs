@@ -13,6 +13,7 @@
 mod audit;
 mod bindings;
 mod connectors;
+mod policies;
 mod previews;
 mod runs;
 mod world;

@@ -10,6 +10,7 @@ mod errors;
 mod files;
 mod help;
 mod identity;
+mod rules;
 mod sandbox;
 mod server;
 mod up;

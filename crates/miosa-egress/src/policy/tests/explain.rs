@@ -24,106 +24,117 @@ fn ruled(mode: PolicyMode) -> SandboxPolicy {
     }
 }
 
+/// Method, address, code, what decides, how it goes.
+type Case = (
+    &'static str,
+    &'static str,
+    Option<&'static str>,
+    &'static str,
+    Option<&'static str>,
+);
+
+const CASES: &[Case] = &[
+    (
+        "GET",
+        "https://a.open.test/",
+        None,
+        "Allow *.open.test",
+        Some("tunnel"),
+    ),
+    (
+        "GET",
+        "http://a.open.test/",
+        None,
+        "Allow *.open.test",
+        Some("http"),
+    ),
+    (
+        "GET",
+        "https://shut.open.test/",
+        Some("EGRESS_HOST_DENIED"),
+        "Deny shut.open.test",
+        None,
+    ),
+    (
+        "GET",
+        "https://other.test/",
+        Some("EGRESS_HOST_NOT_ALLOWED"),
+        "mode:enforce",
+        None,
+    ),
+    (
+        "GET",
+        "https://part.test/pub/x",
+        None,
+        "Allow part.test",
+        Some("intercept"),
+    ),
+    (
+        "PUT",
+        "https://part.test/pub/x",
+        Some("EGRESS_HOST_NOT_ALLOWED"),
+        "mode:enforce",
+        None,
+    ),
+    (
+        "GET",
+        "https://198.51.100.7/",
+        None,
+        "Allow 198.51.100.0/24",
+        Some("tunnel"),
+    ),
+    (
+        "GET",
+        "https://203.0.113.7/",
+        Some("EGRESS_ADDRESS_LITERAL"),
+        "built-in:address-literal",
+        None,
+    ),
+    (
+        "POST",
+        "https://mcp.test/mcp",
+        None,
+        "binding:b0",
+        Some("intercept"),
+    ),
+    (
+        "POST",
+        "https://git.test/r.git/info?x=1",
+        None,
+        "binding:b2",
+        Some("intercept"),
+    ),
+    (
+        "GET",
+        "https://query.test/v1/items?x=1",
+        None,
+        "binding:b3",
+        Some("intercept"),
+    ),
+    (
+        "POST",
+        "https://mcp.test/a/../mcp",
+        Some("EGRESS_PATH_NOT_CANONICAL"),
+        "built-in:path-not-canonical",
+        None,
+    ),
+    (
+        "TRACE",
+        "https://mcp.test/mcp",
+        Some("EGRESS_METHOD_NOT_BOUND"),
+        "built-in:method-not-bound",
+        None,
+    ),
+];
+
 #[test]
 fn each_answer_names_what_decided() {
     let policy = ruled(PolicyMode::Enforce);
-    for (method, url, code, decided, how) in [
-        (
-            "GET",
-            "https://a.open.test/",
-            None,
-            "Allow *.open.test",
-            Some("tunnel"),
-        ),
-        (
-            "GET",
-            "http://a.open.test/",
-            None,
-            "Allow *.open.test",
-            Some("http"),
-        ),
-        (
-            "GET",
-            "https://shut.open.test/",
-            Some("EGRESS_HOST_DENIED"),
-            "Deny shut.open.test",
-            None,
-        ),
-        (
-            "GET",
-            "https://other.test/",
-            Some("EGRESS_HOST_NOT_ALLOWED"),
-            "mode:enforce",
-            None,
-        ),
-        (
-            "GET",
-            "https://part.test/pub/x",
-            None,
-            "Allow part.test",
-            Some("intercept"),
-        ),
-        (
-            "PUT",
-            "https://part.test/pub/x",
-            Some("EGRESS_HOST_NOT_ALLOWED"),
-            "mode:enforce",
-            None,
-        ),
-        (
-            "GET",
-            "https://198.51.100.7/",
-            None,
-            "Allow 198.51.100.0/24",
-            Some("tunnel"),
-        ),
-        (
-            "GET",
-            "https://203.0.113.7/",
-            Some("EGRESS_ADDRESS_LITERAL"),
-            "built-in:address-literal",
-            None,
-        ),
-        (
-            "POST",
-            "https://mcp.test/mcp",
-            None,
-            "binding:b0",
-            Some("intercept"),
-        ),
-        (
-            "POST",
-            "https://git.test/r.git/info?x=1",
-            None,
-            "binding:b2",
-            Some("intercept"),
-        ),
-        (
-            "GET",
-            "https://query.test/v1/items?x=1",
-            None,
-            "binding:b3",
-            Some("intercept"),
-        ),
-        (
-            "POST",
-            "https://mcp.test/a/../mcp",
-            Some("EGRESS_PATH_NOT_CANONICAL"),
-            "built-in:path-not-canonical",
-            None,
-        ),
-        (
-            "TRACE",
-            "https://mcp.test/mcp",
-            Some("EGRESS_METHOD_NOT_BOUND"),
-            "built-in:method-not-bound",
-            None,
-        ),
-    ] {
+    for (method, url, code, decided, how) in CASES {
         let answer = explain(&policy, method, url);
-        assert_eq!(answer.code.as_deref(), code, "{method} {url}: {answer:?}");
-        assert_eq!(answer.rule, decided, "{method} {url}");
-        assert_eq!(answer.transport.as_deref(), how, "{method} {url}");
+        assert_eq!(answer.code.as_deref(), *code, "{method} {url}: {answer:?}");
+        assert_eq!(answer.rule, *decided, "{method} {url}");
+        assert_eq!(answer.transport.as_deref(), *how, "{method} {url}");
         assert_eq!(answer.decision == Effect::Allow, code.is_none());
         let text = serde_json::to_string(&answer).unwrap();
         assert!(
