@@ -21,6 +21,9 @@ pub struct Config {
     /// address itself, which is then found elsewhere.
     #[serde(default)]
     pub static_hosts: BTreeMap<String, SocketAddr>,
+    /// DNS servers to ask instead of the host's own.
+    #[serde(default)]
+    pub resolvers: Vec<SocketAddr>,
     /// PEM files with certificate authorities to trust besides the host's own.
     #[serde(default)]
     pub extra_upstream_ca: Vec<PathBuf>,

@@ -68,6 +68,9 @@ pub struct EgressConfig {
     /// Addresses of names (`host` or `host:port`) the broker shall not resolve.
     #[serde(default)]
     pub static_hosts: BTreeMap<String, SocketAddr>,
+    /// DNS servers the broker asks instead of the host's own.
+    #[serde(default)]
+    pub resolvers: Vec<SocketAddr>,
     /// PEM files with more authorities for upstream certificates.
     #[serde(default)]
     pub extra_upstream_ca: Vec<PathBuf>,

@@ -98,6 +98,7 @@ fn broker_config(config: Config) -> miosa_egress::Config {
         opening_key: egress.opening_key,
         audit_file,
         static_hosts: egress.static_hosts,
+        resolvers: egress.resolvers,
         extra_upstream_ca: egress.extra_upstream_ca,
         allowed_ranges: egress.allowed_ranges,
         drop_to_uid: egress.drop_to_uid,

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hickory_resolver::TokioResolver;
+use hickory_resolver::config::{ConnectionConfig, NameServerConfig, ResolverConfig};
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
 use ipnet::IpNet;
 use miosa_api::limits::UPSTREAM_CONNECT_TIMEOUT;
 use rustix::net::sockopt;
@@ -50,7 +52,7 @@ impl Upstream {
         Ok(Self {
             static_hosts: config.static_hosts.clone(),
             allowed_ranges: config.allowed_ranges.clone(),
-            resolver: resolver(),
+            resolver: resolver(&config.resolvers),
             any_http: with_alpn(&[b"h2", b"http/1.1"]),
             http1: with_alpn(&[b"http/1.1"]),
         })
@@ -192,11 +194,30 @@ impl Upstream {
     }
 }
 
-fn resolver() -> Option<TokioResolver> {
-    let built = TokioResolver::builder_tokio().and_then(|builder| builder.build());
+/// The host's resolver, or one that asks these servers.
+fn resolver(servers: &[SocketAddr]) -> Option<TokioResolver> {
+    let builder = if servers.is_empty() {
+        TokioResolver::builder_tokio()
+    } else {
+        let servers = servers.iter().map(name_server).collect();
+        let config = ResolverConfig::from_parts(None, Vec::new(), servers);
+        Ok(TokioResolver::builder_with_config(
+            config,
+            TokioRuntimeProvider::default(),
+        ))
+    };
+    let built = builder.and_then(|builder| builder.build());
     built
         .inspect_err(|error| tracing::warn!(%error, "no resolver: only static hosts are reachable"))
         .ok()
+}
+
+fn name_server(address: &SocketAddr) -> NameServerConfig {
+    let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()].map(|mut connection| {
+        connection.port = address.port();
+        connection
+    });
+    NameServerConfig::new(address.ip(), true, connections.into())
 }
 
 fn prepared(stream: TcpStream) -> TcpStream {

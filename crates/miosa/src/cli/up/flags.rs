@@ -27,6 +27,9 @@ pub struct Up {
     /// Host the broker finds at this address instead of asking DNS; may be repeated
     #[arg(long, value_name = "HOST[:PORT]=ADDRESS:PORT", value_parser = static_host)]
     pub static_host: Vec<(String, SocketAddr)>,
+    /// DNS server the broker asks instead of the host's own; may be repeated
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub resolver: Vec<SocketAddr>,
     /// File with one more authority for providers' certificates; may be repeated
     #[arg(long, value_name = "FILE")]
     pub upstream_ca: Vec<PathBuf>,

@@ -107,6 +107,9 @@ fn apply(args: &Up, config: &mut Config) -> Result<()> {
         .egress
         .static_hosts
         .extend(args.static_host.iter().cloned());
+    for resolver in &args.resolver {
+        push_new(&mut config.egress.resolvers, *resolver);
+    }
     for file in &args.upstream_ca {
         let file = absolute(file)?;
         fs_err::metadata(&file).map_err(|error| CliError::file(&error))?;
