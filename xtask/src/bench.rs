@@ -112,6 +112,7 @@ async fn measure(program: std::path::PathBuf) -> Result<Vec<Row>> {
             program,
             cache: cache.clone(),
             flags,
+            environment: Vec::new(),
         },
     )
     .await?;

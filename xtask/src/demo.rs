@@ -47,6 +47,7 @@ async fn perform(program: PathBuf, quiet: bool) -> Result<Summary> {
             program,
             cache,
             flags,
+            environment: Vec::new(),
         },
     )
     .await?;

@@ -25,6 +25,21 @@ pub struct Settings {
     pub cache: PathBuf,
     /// More flags for `miosa up`.
     pub flags: Vec<String>,
+    /// More variables of it.
+    pub environment: Vec<(String, String)>,
+}
+
+impl Settings {
+    /// A world of this program, without flags.
+    #[must_use]
+    pub const fn new(program: PathBuf, cache: PathBuf) -> Self {
+        Self {
+            program,
+            cache,
+            flags: Vec::new(),
+            environment: Vec::new(),
+        }
+    }
 }
 
 /// A running server with its CLI.
@@ -205,6 +220,7 @@ fn spawn(folder: &Path, settings: &Settings) -> Result<Child> {
         .arg("--run-dir")
         .arg(folder.join("run"))
         .args(&settings.flags)
+        .envs(settings.environment.clone())
         .stdout(log.file().try_clone()?)
         .stderr(log.into_parts().0)
         .spawn()

@@ -6,14 +6,12 @@
 //! [`world`] starts them, and the real `miosa` beside them, and checks on its way out that nothing
 //! is left over.
 
-pub mod attacker;
-pub mod authority;
-pub mod leftover;
 pub mod main_job;
 pub mod mcp;
 pub mod model;
 pub mod provider;
 pub mod registries;
 pub mod rig;
-pub mod tls;
-pub mod world;
+
+pub use miosa_selftest::stand::{attacker, authority, tls};
+pub use miosa_selftest::{leftover, world};

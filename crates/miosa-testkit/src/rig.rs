@@ -51,7 +51,7 @@ impl Rig {
         let mcp = mcp::start(cache).await?;
         let refero = provider::start(&authority, REFERO_HOST, &refero_token, mcp.address).await?;
         let model = model::start(&authority, &MODEL_HOSTS, &model_key, scripts).await?;
-        let attacker = Attacker::start(&authority, ATTACKER_HOST).await?;
+        let attacker = Attacker::start(&authority, &[ATTACKER_HOST]).await?;
         let ca_file = folder.join("local-providers.pem");
         fs_err::write(&ca_file, authority.pem())?;
         Ok(Self {

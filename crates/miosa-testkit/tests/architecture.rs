@@ -14,6 +14,7 @@ const EDGES: &[(&str, &[&str])] = &[
             "miosa-client",
             "miosa-egress",
             "miosa-runtime",
+            "miosa-selftest",
             "miosa-server",
             "miosa-vault",
         ],
@@ -23,11 +24,12 @@ const EDGES: &[(&str, &[&str])] = &[
     ("miosa-egress", &["miosa-api", "miosa-vault"]),
     ("miosa-guest", &["miosa-api"]),
     ("miosa-runtime", &["miosa-api"]),
+    ("miosa-selftest", &[]),
     (
         "miosa-server",
         &["miosa-api", "miosa-runtime", "miosa-vault"],
     ),
-    ("miosa-testkit", &[]),
+    ("miosa-testkit", &["miosa-selftest"]),
     ("miosa-vault", &["miosa-api"]),
     ("xtask", &["miosa-testkit"]),
 ];

@@ -26,4 +26,4 @@ for root in ("/workspace", "/root", "/tmp", "/run", "/etc", "/home", "/var", "/.
             path = os.path.join(folder, name)
             if os.path.isfile(path) and not os.path.islink(path):
                 look(path)
-print("searched")
+print("SEARCHED")

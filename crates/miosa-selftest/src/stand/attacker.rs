@@ -9,8 +9,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 
-use crate::authority::Authority;
-use crate::tls::PROVIDER_ADDRESS;
+use super::authority::Authority;
+use super::tls::PROVIDER_ADDRESS;
 
 const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\nconnection: close\r\n\r\nok";
 
@@ -25,13 +25,13 @@ pub struct Attacker {
 }
 
 impl Attacker {
-    /// Starts both listeners; the certificate is for `host`.
-    pub async fn start(authority: &Authority, host: &str) -> Result<Self> {
+    /// Starts both listeners; the certificate is for `hosts`.
+    pub async fn start(authority: &Authority, hosts: &[&str]) -> Result<Self> {
         let bytes = Arc::new(Mutex::new(Vec::new()));
         let tls = TcpListener::bind((PROVIDER_ADDRESS, 0)).await?;
         let plain = TcpListener::bind((PROVIDER_ADDRESS, 0)).await?;
         let (tls_address, plain_address) = (tls.local_addr()?, plain.local_addr()?);
-        let acceptor = TlsAcceptor::from(authority.server(&[host], false)?);
+        let acceptor = TlsAcceptor::from(authority.server(hosts, false)?);
         let tasks = vec![
             tokio::spawn(accept(tls, Some(acceptor), Arc::clone(&bytes))),
             tokio::spawn(accept(plain, None, Arc::clone(&bytes))),
@@ -44,16 +44,13 @@ impl Attacker {
         })
     }
 
-    /// Everything received so far, as lossy text.
+    /// Everything received so far.
     #[must_use]
-    pub fn received(&self) -> String {
-        String::from_utf8_lossy(
-            &self
-                .bytes
-                .lock()
-                .expect("no writer panics while it holds the bytes"),
-        )
-        .into_owned()
+    pub fn received(&self) -> Vec<u8> {
+        self.bytes
+            .lock()
+            .expect("no writer panics while it holds the bytes")
+            .clone()
     }
 }
 

@@ -45,9 +45,13 @@ impl Authority {
     }
 
     fn sign(&self, names: &[&str]) -> Result<(rcgen::Certificate, KeyPair)> {
-        let key = KeyPair::generate().context("no key for a local server")?;
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let params = CertificateParams::new(names).context("no certificate for these names")?;
+        self.sign_params(params)
+    }
+
+    fn sign_params(&self, params: CertificateParams) -> Result<(rcgen::Certificate, KeyPair)> {
+        let key = KeyPair::generate().context("no key for a local server")?;
         Ok((
             params
                 .signed_by(&key, &self.issuer)
@@ -58,21 +62,32 @@ impl Authority {
 
     /// TLS settings of a server for these names; `h2` offered when asked for.
     pub fn server(&self, names: &[&str], http2: bool) -> Result<Arc<ServerConfig>> {
-        let (leaf, key) = self.sign(names)?;
-        let chain = vec![CertificateDer::from(leaf.der().to_vec())];
-        let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .context("no TLS versions")?
-            .with_no_client_auth()
-            .with_single_cert(chain, key)
-            .context("the leaf does not fit its key")?;
-        config.alpn_protocols = if http2 {
-            vec![b"h2".to_vec(), b"http/1.1".to_vec()]
-        } else {
-            vec![b"http/1.1".to_vec()]
-        };
-        Ok(Arc::new(config))
+        serving(self.sign(names)?, http2)
     }
+
+    /// TLS settings of a server whose certificate is no longer valid.
+    pub fn expired(&self, name: &str) -> Result<Arc<ServerConfig>> {
+        let mut params = CertificateParams::new(vec![name.to_owned()])?;
+        params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2002, 1, 1);
+        serving(self.sign_params(params)?, false)
+    }
+}
+
+fn serving((leaf, key): (rcgen::Certificate, KeyPair), http2: bool) -> Result<Arc<ServerConfig>> {
+    let chain = vec![CertificateDer::from(leaf.der().to_vec())];
+    let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .context("no TLS versions")?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .context("the leaf does not fit its key")?;
+    config.alpn_protocols = if http2 {
+        vec![b"h2".to_vec(), b"http/1.1".to_vec()]
+    } else {
+        vec![b"http/1.1".to_vec()]
+    };
+    Ok(Arc::new(config))
 }

@@ -9,9 +9,10 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 
 /// Loopback address of the local providers: the one private address the broker is told to allow.
 pub const PROVIDER_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 77));
@@ -29,8 +30,36 @@ impl Drop for Server {
     }
 }
 
+impl Server {
+    /// One that listens at `address` until its task is ended.
+    #[must_use]
+    pub const fn new(address: SocketAddr, task: JoinHandle<()>) -> Self {
+        Self { address, task }
+    }
+}
+
 /// Serves `router` over TLS on a free port of [`PROVIDER_ADDRESS`].
 pub async fn serve(router: Router, config: Arc<ServerConfig>) -> Result<Server> {
+    accept(config, move |stream| {
+        let service = TowerToHyperService::new(router.clone());
+        async move {
+            // A caller that breaks off is not an error of the server's.
+            Builder::new(TokioExecutor::new())
+                .serve_connection_with_upgrades(TokioIo::new(stream), service)
+                .await
+                .ok();
+        }
+    })
+    .await
+}
+
+/// Calls `serve` with every connection whose TLS handshake went well, on a free port of
+/// [`PROVIDER_ADDRESS`].
+pub async fn accept<S, F>(config: Arc<ServerConfig>, serve: S) -> Result<Server>
+where
+    S: Fn(TlsStream<TcpStream>) -> F + Clone + Send + 'static,
+    F: Future<Output = ()> + Send,
+{
     let listener = TcpListener::bind((PROVIDER_ADDRESS, 0))
         .await
         .context("no port for a local server")?;
@@ -38,16 +67,13 @@ pub async fn serve(router: Router, config: Arc<ServerConfig>) -> Result<Server> 
     let acceptor = TlsAcceptor::from(config);
     let task = tokio::spawn(async move {
         while let Ok((stream, _)) = listener.accept().await {
-            let (acceptor, router) = (acceptor.clone(), router.clone());
+            let (acceptor, serve) = (acceptor.clone(), serve.clone());
             tokio::spawn(async move {
-                let _ = stream.set_nodelay(true);
-                let Ok(stream) = acceptor.accept(stream).await else {
-                    return;
-                };
-                let service = TowerToHyperService::new(router);
-                let _ = Builder::new(TokioExecutor::new())
-                    .serve_connection_with_upgrades(TokioIo::new(stream), service)
-                    .await;
+                // It only makes answers quicker.
+                stream.set_nodelay(true).ok();
+                if let Ok(stream) = acceptor.accept(stream).await {
+                    serve(stream).await;
+                }
             });
         }
     });

@@ -135,7 +135,7 @@ async fn real_value_inside(world: &World, id: &str, keys: &Keys) -> Result<bool>
     let mut found = false;
     for value in [&keys.refero, &keys.anthropic] {
         let (first, second) = value.split_at(value.len() / 2);
-        let program = include_str!("search.py");
+        let program = miosa_selftest::SEARCH;
         let text = format!("python3 - {first} {second} <<'EOS'\n{program}\nEOS");
         found |= stdout(&world.exec(id, &text).await?).contains("FOUND");
     }

@@ -17,6 +17,7 @@ mod printer;
 mod runs;
 mod sandbox;
 mod secret;
+mod security;
 mod settings;
 mod shell;
 mod templates;
@@ -124,6 +125,9 @@ enum Command {
     /// See what sandboxes sent, and what was refused
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Try the security catalogue against this program
+    #[command(subcommand)]
+    Security(security::Security),
     /// Operate the server
     #[command(subcommand)]
     Admin(admin::Admin),
@@ -220,6 +224,7 @@ fn run(cli: Cli, printer: &Printer) -> Result<ExitCode> {
         Command::Server(args) => roles::server(&args.config),
         Command::Egress(args) => roles::egress(&args.config),
         Command::Keys(command) => command.run(printer),
+        Command::Security(command) => command.run(printer),
         Command::Config(command) => command.run(&globals, printer),
         Command::Context(command) => command.run(&globals, printer),
         command => runtime()?.block_on(speak(command, &globals, printer)),

@@ -46,6 +46,7 @@ impl Stage {
             program: PathBuf::from(env!("CARGO_BIN_EXE_miosa")),
             cache,
             flags,
+            environment: Vec::new(),
         };
         let world = World::start(folder, &settings).await?;
         let set = ["admin", "connectors", "set", MANAGED, "--stdin", "--json"];

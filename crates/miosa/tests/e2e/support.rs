@@ -52,6 +52,7 @@ impl Stage {
                 program,
                 cache,
                 flags,
+                environment: Vec::new(),
             },
         )
         .await?;

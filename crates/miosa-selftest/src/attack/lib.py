@@ -1,0 +1,350 @@
+"""What all attack programs use: connections made by hand, and steps noted down.
+
+A program is started with one JSON argument {"function", "argument", "names"}; it calls that function and
+prints {"steps": [...], "value": ...} as its last line. A step says what was tried, what must happen, and
+what happened; whatever came over the wire goes along, so that it can be searched for real values outside.
+"""
+import base64, json, os, socket, ssl, struct, sys, time
+
+CALL = json.loads(sys.argv[1])
+N = CALL["names"]
+ARGUMENT = CALL.get("argument")
+TOKEN = os.environ.get("REFERO_MCP_TOKEN", "")
+GITHUB = os.environ.get("GITHUB_TOKEN", "")
+ANTHROPIC = os.environ.get("ANTHROPIC_API_KEY", "")
+OPENAI = os.environ.get("OPENAI_API_KEY", "")
+TIMEOUT = 10.0
+LOCAL_TIMEOUT = 4.0
+STEPS = []
+
+
+def note(name, required, ok, seen, got=b"", code=None, uses=0, no_audit=False):
+    STEPS.append({"name": name, "required": required, "ok": bool(ok), "seen": str(seen)[:400], "code": code,
+                  "uses": uses, "no_audit": no_audit, "got": base64.b64encode(got[:1 << 20]).decode()})
+    return ok
+
+
+class Answer:
+    """What came back: raw bytes, and what they say if they are an HTTP answer."""
+
+    def __init__(self, raw=b"", error=None, body=None, status=None):
+        self.raw, self.error, self.headers = raw, error, []
+        self.status, self.body = status, body or b""
+        if body is None:
+            self.parse()
+
+    def parse(self):
+        text = self.raw
+        while True:
+            head, found, rest = text.partition(b"\r\n\r\n")
+            if not found or not head.startswith(b"HTTP/1."):
+                return
+            lines = head.split(b"\r\n")
+            self.status = int(lines[0].split(b" ")[1])
+            self.headers = [tuple(part.strip() for part in line.split(b":", 1)) for line in lines[1:] if b":" in line]
+            if self.status >= 200 or self.status == 101:
+                break
+            text = rest
+        self.rest = rest
+        self.body = unchunked(rest) if b"chunked" in self.header("transfer-encoding").lower() else rest
+        length = self.header("content-length")
+        if length.isdigit():
+            self.body = rest[:int(length)]
+
+    def header(self, name):
+        return b", ".join(value for key, value in self.headers if key.lower() == name.lower().encode())
+
+    @property
+    def code(self):
+        try:
+            return json.loads(self.body)["error"]["code"]
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    def json(self):
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            return None
+
+    def __str__(self):
+        what = self.code or self.body[:120].decode("latin1")
+        return f"{self.status} {what}" if self.status else f"no answer ({self.error or 'closed'}) {self.raw[:60]!r}"
+
+
+def unchunked(text):
+    out = b""
+    while True:
+        line, found, text = text.partition(b"\r\n")
+        try:
+            size = int(line.split(b";")[0], 16)
+        except ValueError:
+            return out
+        if not size:
+            return out
+        out, text = out + text[:size], text[size + 2:]
+
+
+def refused(name, answer, *codes, no_audit=False):
+    """The answer must be a refusal with one of these codes; nothing with a credential may reach anybody."""
+    ok = answer.status is not None and 400 <= answer.status < 600 and answer.code in codes
+    return note(name, "refused: " + " or ".join(codes), ok, answer, answer.raw, answer.code, 0, no_audit)
+
+
+def cut(name, answer):
+    """The connection must end without anything: where no answer is possible."""
+    ok = answer.status is None and answer.error != "timeout"
+    return note(name, "cut off", ok, answer, answer.raw)
+
+
+def stopped(name, answer, *codes):
+    """Refused with a code, or cut off where the peer's parser gave up first."""
+    ok = answer.code in codes if answer.status else answer.error != "timeout"
+    return note(name, "refused (" + " or ".join(codes) + ") or cut off", ok, answer, answer.raw, answer.code)
+
+
+def passed(name, answer, uses=1, status=200, body=None):
+    """The provider must have answered, after `uses` requests with a credential."""
+    ok = answer.status == status and answer.code is None and (body is None or body in answer.body)
+    return note(name, f"passed, {status}" + (f" with {body!r}" if body else ""), ok, answer, answer.raw, answer.code, uses)
+
+
+def resolve(host, port=443):
+    return socket.getaddrinfo(host, port, socket.AF_INET, socket.SOCK_STREAM)[0][4][0]
+
+
+def tcp(host, port=443, timeout=TIMEOUT):
+    """A connection to a name or an address."""
+    return socket.create_connection((host, port), timeout=timeout)
+
+
+def tls(host, sni=None, port=443, alpn=("http/1.1",), address=None, verify=False, context=None):
+    """TLS to `address` (the looked-up one of `host` unless given) with server name `sni` (`host` unless given;
+    an empty one is none)."""
+    if context is None:
+        context = ssl.create_default_context()
+        if not verify:
+            context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        if alpn:
+            context.set_alpn_protocols(list(alpn))
+    name = host if sni is None else sni
+    sock = tcp(address or host, port)
+    return context.wrap_socket(sock, server_hostname=name or None)
+
+
+def receive(sock, until=None, timeout=TIMEOUT):
+    """Everything until the peer ends, a whole answer is here, or time is over."""
+    raw, error, end = b"", None, time.monotonic() + timeout
+    while True:
+        sock.settimeout(max(0.01, end - time.monotonic()))
+        try:
+            piece = sock.recv(65536)
+        except (socket.timeout, TimeoutError):
+            error = "timeout"
+            break
+        except (OSError, ssl.SSLError) as problem:
+            error = type(problem).__name__
+            break
+        if not piece:
+            break
+        raw += piece
+        if until and until(raw):
+            break
+    return Answer(raw, error)
+
+
+def is_whole(raw):
+    """Whether `raw` is a whole answer with a declared length."""
+    answer = Answer(raw)
+    if answer.status is None:
+        return False
+    length = answer.header("content-length")
+    if length.isdigit():
+        return len(answer.rest) >= int(length)
+    if b"chunked" in answer.header("transfer-encoding").lower():
+        return answer.rest.endswith(b"0\r\n\r\n") or b"\r\n0\r\n" in answer.rest
+    return answer.status in (204, 304)
+
+
+def request(method="GET", path="/mcp", host=None, headers=(), body=b"", token=TOKEN, scheme="Bearer ", place="Authorization"):
+    """A request as bytes: `headers` are (name, value) pairs; with a body its length is declared."""
+    lines = [f"{method} {path} HTTP/1.1"]
+    if host is not False:
+        lines.append(f"Host: {host or N['bound']}")
+    if token:
+        lines.append(f"{place}: {scheme}{token}")
+    lines += [f"{name}: {value}" for name, value in headers]
+    if body and not any(name.lower() in ("content-length", "transfer-encoding") for name, _ in headers):
+        lines.append(f"Content-Length: {len(body)}")
+    return "\r\n".join(lines).encode("utf-8", "surrogateescape") + b"\r\n\r\n" + body
+
+
+def send(sock, data, pieces=None):
+    """Sends; `pieces` is a size for each write, with a pause so that they stay apart."""
+    if pieces is None:
+        sock.sendall(data)
+        return
+    for start in range(0, len(data), pieces):
+        sock.sendall(data[start:start + pieces])
+        time.sleep(0.002)
+
+
+def raw(host, data, sni=None, port=443, address=None, pieces=None, timeout=TIMEOUT, whole=True):
+    """Sends bytes over TLS and gives the answer; whatever fails is part of it."""
+    try:
+        with tls(host, sni, port, address=address) as sock:
+            try:
+                send(sock, data, pieces)
+            except OSError:
+                pass
+            return receive(sock, is_whole if whole else None, timeout)
+    except (OSError, ssl.SSLError, ValueError) as problem:
+        return Answer(error=type(problem).__name__ + ": " + str(problem)[:80])
+
+
+def plain(host, data, port=80, timeout=TIMEOUT):
+    """As `raw`, without TLS."""
+    try:
+        with tcp(host, port) as sock:
+            sock.sendall(data)
+            return receive(sock, is_whole, timeout)
+    except OSError as problem:
+        return Answer(error=type(problem).__name__ + ": " + str(problem)[:80])
+
+
+def ask(method="GET", path="/mcp", host=None, do=None, **more):
+    """An honest request to `host` (the bound one unless given), and its answer."""
+    host = host or N["bound"]
+    headers = list(more.pop("headers", ()))
+    if do:
+        headers.append(("x-do", do))
+    wire = {key: more.pop(key) for key in ("sni", "port", "address", "pieces", "timeout", "whole") if key in more}
+    return raw(host, request(method, path, more.pop("hosthdr", host), headers, **more), **wire)
+
+
+def lost(text, needle):
+    """Whether `needle` (bytes) is in no part of `text`."""
+    return needle not in text
+
+
+class H2:
+    """HTTP/2 by hand: frames and literal header fields, so that anything can be said."""
+
+    PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
+    DATA, HEADERS, PRIORITY, RST, SETTINGS, PUSH, PING, GOAWAY, WINDOW, CONTINUATION = range(10)
+
+    def __init__(self, host=None, sni=None, address=None):
+        host = host or N["bound"]
+        self.sock = tls(host, sni, alpn=("h2",), address=address)
+        self.is_h2 = self.sock.selected_alpn_protocol() == "h2"
+        self.buffer, self.raw, self.next = b"", b"", 1
+        self.sock.sendall(self.PREFACE + self.frame(self.SETTINGS, 0, 0, b""))
+
+    @staticmethod
+    def frame(kind, flags, stream, payload):
+        return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+
+    @staticmethod
+    def integer(value, prefix_max):
+        if value < prefix_max:
+            return bytes([value])
+        out, value = bytes([prefix_max]), value - prefix_max
+        while value >= 128:
+            out, value = out + bytes([value % 128 + 128]), value // 128
+        return out + bytes([value])
+
+    @classmethod
+    def block(cls, fields):
+        """Literal fields without indexing."""
+        out = b""
+        for name, value in fields:
+            name = name if isinstance(name, bytes) else name.encode()
+            value = value if isinstance(value, bytes) else value.encode()
+            out += b"\x00" + cls.integer(len(name), 127) + name + cls.integer(len(value), 127) + value
+        return out
+
+    @staticmethod
+    def fields(method="GET", path="/mcp", authority=None, token=TOKEN, more=()):
+        fields = [(":method", method), (":scheme", "https")]
+        if authority is not False:
+            fields.append((":authority", authority or N["bound"]))
+        fields.append((":path", path))
+        if token:
+            fields.append(("authorization", "Bearer " + token))
+        return fields + list(more)
+
+    def send(self, kind, flags, stream, payload=b""):
+        self.sock.sendall(self.frame(kind, flags, stream, payload))
+
+    def open(self, fields, end=True):
+        """Sends a head; gives the stream's number."""
+        stream, self.next = self.next, self.next + 2
+        self.send(self.HEADERS, 4 | (1 if end else 0), stream, self.block(fields))
+        return stream
+
+    def frames(self, timeout=TIMEOUT):
+        end = time.monotonic() + timeout
+        while True:
+            while len(self.buffer) >= 9:
+                length = int.from_bytes(self.buffer[:3], "big")
+                if len(self.buffer) < 9 + length:
+                    break
+                frame, self.buffer = self.buffer[:9 + length], self.buffer[9 + length:]
+                yield frame[3], frame[4], int.from_bytes(frame[5:9], "big"), frame[9:]
+            self.sock.settimeout(max(0.01, end - time.monotonic()))
+            piece = self.sock.recv(65536)
+            if not piece:
+                raise EOFError
+            self.buffer += piece
+            self.raw += piece
+
+    def answer(self, stream, timeout=TIMEOUT):
+        """The body of a stream's answer, or how the stream or the connection ended."""
+        body, head = b"", False
+        try:
+            for kind, flags, number, payload in self.frames(timeout):
+                if kind == self.SETTINGS and not flags & 1:
+                    self.send(self.SETTINGS, 1, 0)
+                elif kind == self.PING and not flags & 1:
+                    self.send(self.PING, 1, 0, payload)
+                elif kind == self.GOAWAY:
+                    return Answer(self.raw, f"GOAWAY {int.from_bytes(payload[4:8], 'big')}", body=body)
+                elif kind == self.RST and number == stream:
+                    return Answer(self.raw, f"RST_STREAM {int.from_bytes(payload[:4], 'big')}", body=body)
+                elif number == stream and kind == self.HEADERS:
+                    head = True
+                    if flags & 1:
+                        break
+                elif number == stream and kind == self.DATA:
+                    body += payload
+                    if flags & 1:
+                        break
+        except (socket.timeout, TimeoutError):
+            return Answer(self.raw, "timeout", body=body)
+        except (OSError, EOFError) as problem:
+            return Answer(self.raw, type(problem).__name__, body=body)
+        answer = Answer(self.raw, None, body=body, status=200)
+        if answer.code:
+            answer.status = 403
+        return answer
+
+    def close(self):
+        self.sock.close()
+
+
+def h2(fields, **more):
+    """One request on a connection of its own."""
+    try:
+        wire = H2(**more)
+        try:
+            return wire.answer(wire.open(fields))
+        finally:
+            wire.close()
+    except OSError as problem:
+        return Answer(error=type(problem).__name__, body=b"")
+
+
+def run(program):
+    """Calls the function asked for and prints what came of it."""
+    value = program[CALL["function"]](*([] if ARGUMENT is None else [ARGUMENT]))
+    print(json.dumps({"steps": STEPS, "value": value}))
