@@ -2,15 +2,16 @@
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use miosa_api::broker::{SandboxPolicy, Sealed};
+use miosa_api::broker::{BindingPolicy, SandboxPolicy};
 use miosa_api::limits::BROKER_CONNECTIONS_PER_SANDBOX_MAX;
-use miosa_vault::{OpenError, SecretValue};
+use miosa_vault::OpenError;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::broker::Broker;
 use crate::ca::SandboxCa;
 use crate::dns::NameTable;
+use crate::opened::Opened;
 use crate::policy::CompiledPolicy;
 use crate::upstream::{Client, Upstream};
 use crate::weaken::{Defence, is_off};
@@ -29,8 +30,9 @@ pub struct Generation {
     pub client: Client,
     /// For what met a connection that was just closing.
     pub fresh_client: Client,
-    /// Secrets opened so far, with all they are bound to. Gone with the generation.
-    opened: Mutex<Vec<(Sealed, Arc<SecretValue>)>>,
+    /// Secrets opened so far, by the placeholder that stands for each: in one policy no two bindings
+    /// have the same. Gone with the generation.
+    opened: Mutex<Vec<(String, Arc<Opened>)>>,
 }
 
 impl Generation {
@@ -52,14 +54,16 @@ impl Generation {
     }
 
     /// Opens a secret of this generation, once.
-    pub fn open(&self, broker: &Broker, sealed: &Sealed) -> Result<Arc<SecretValue>, OpenError> {
+    pub fn open(&self, broker: &Broker, binding: &BindingPolicy) -> Result<Arc<Opened>, OpenError> {
+        let placeholder = &binding.placeholder;
         let lock = || self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, secret)) = lock().iter().find(|(known, _)| known == sealed) {
-            return Ok(Arc::clone(secret));
+        if let Some((_, opened)) = lock().iter().find(|(known, _)| known == placeholder) {
+            return Ok(Arc::clone(opened));
         }
-        let secret = Arc::new(broker.open(sealed)?);
-        lock().push((sealed.clone(), Arc::clone(&secret)));
-        Ok(secret)
+        let secret = broker.open(&binding.sealed)?;
+        let opened = Arc::new(Opened::new(secret, placeholder));
+        lock().push((placeholder.clone(), Arc::clone(&opened)));
+        Ok(opened)
     }
 }
 

@@ -78,7 +78,7 @@ fn judge(
     let authorized = generation.policy.authorize(received)?;
     record.allow();
     let substituted =
-        authorized.substitute(&|sealed| generation.open(&service.peer.broker, sealed))?;
+        authorized.substitute(&|binding| generation.open(&service.peer.broker, binding))?;
     Ok((generation, substituted))
 }
 

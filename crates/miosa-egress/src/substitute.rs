@@ -8,11 +8,12 @@ use base64::engine::general_purpose::STANDARD;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
 use http::{HeaderName, HeaderValue};
-use miosa_api::broker::{BindingPolicy, Place, RefusalCode, Sealed};
+use miosa_api::broker::{BindingPolicy, Place, RefusalCode};
 use miosa_vault::{OpenError, SecretValue};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
 
+use crate::opened::Opened;
 use crate::placeholder::basic_credentials;
 use crate::policy::{Authorized, Destination};
 use crate::redact::Redactor;
@@ -31,8 +32,8 @@ pub struct Substituted {
 }
 
 struct Credential {
-    binding: BindingPolicy,
-    redactor: Redactor,
+    binding: Arc<BindingPolicy>,
+    opened: Arc<Opened>,
 }
 
 /// Why the value could not be put in. Says nothing of the value.
@@ -46,7 +47,7 @@ impl Authorized {
     /// When the secret does not open, or its place cannot carry it.
     pub fn substitute(
         self,
-        open: &dyn Fn(&Sealed) -> Result<Arc<SecretValue>, OpenError>,
+        open: &dyn Fn(&BindingPolicy) -> Result<Arc<Opened>, OpenError>,
     ) -> Result<Substituted, Refusal> {
         let (received, credential) = self.into_inner();
         let (destination, mut parts) = received.into_inner();
@@ -58,12 +59,12 @@ impl Authorized {
             });
         };
         let unavailable = || secret_unavailable(&binding);
-        let secret = open(&binding.sealed).map_err(|_| unavailable())?;
-        let carrier =
-            put_in(&mut parts, &place, &binding.placeholder, &secret).map_err(|_| unavailable())?;
+        let place = binding.places.get(place).ok_or_else(unavailable)?;
+        let opened = open(&binding).map_err(|_| unavailable())?;
+        let carrier = put_in(&mut parts, place, &binding.placeholder, opened.secret())
+            .map_err(|_| unavailable())?;
         headers::prepare_request(&mut parts, &destination, carrier.as_ref());
-        let redactor = Redactor::new(&secret, &binding.placeholder);
-        let credential = Some(Credential { binding, redactor });
+        let credential = Some(Credential { binding, opened });
         Ok(Substituted {
             destination,
             parts,
@@ -84,7 +85,7 @@ impl Substituted {
     pub fn binding(&self) -> Option<&BindingPolicy> {
         self.credential
             .as_ref()
-            .map(|credential| &credential.binding)
+            .map(|credential| &*credential.binding)
     }
 
     /// What takes the value out of the answer. Each call gives one for one body or set of headers.
@@ -92,7 +93,7 @@ impl Substituted {
     pub fn redactor(&self) -> Option<Redactor> {
         self.credential
             .as_ref()
-            .map(|credential| credential.redactor.another())
+            .map(|credential| credential.opened.redactor())
     }
 
     /// The head to send.

@@ -50,11 +50,11 @@ impl Authorized {
         self.received.destination()
     }
 
-    /// The request, and where its placeholder stands.
-    pub(crate) fn into_inner(self) -> (Received, Option<(BindingPolicy, Place)>) {
+    /// The request, and which place of which binding its placeholder stands in.
+    pub(crate) fn into_inner(self) -> (Received, Option<(Arc<BindingPolicy>, usize)>) {
         let use_of = |credential: Credential| {
             let binding = &self.policy.bindings[credential.binding].policy;
-            (binding.clone(), binding.places[credential.place].clone())
+            (Arc::clone(binding), credential.place)
         };
         (self.received, self.credential.map(use_of))
     }

@@ -1,5 +1,7 @@
 //! Bindings, compiled: one credential and the only places it may go.
 
+use std::sync::Arc;
+
 use http::HeaderName;
 use http::header::AUTHORIZATION;
 use miosa_api::broker::{BindingPolicy, Place};
@@ -12,7 +14,7 @@ use crate::weaken::{Defence, is_off};
 /// One binding, ready to be asked.
 #[derive(Debug)]
 pub(crate) struct Binding {
-    pub policy: BindingPolicy,
+    pub policy: Arc<BindingPolicy>,
     pub endpoints: Vec<Endpoint>,
     /// Where each of `policy.places` is carried, in the same order.
     pub carriers: Vec<Carrier>,
@@ -58,7 +60,7 @@ impl Binding {
         Ok(Self {
             endpoints: endpoints.ok_or_else(|| PolicyError::Endpoint { binding: id() })?,
             carriers: carriers.ok_or_else(|| PolicyError::Place { binding: id() })?,
-            policy: policy.clone(),
+            policy: Arc::new(policy.clone()),
         })
     }
 

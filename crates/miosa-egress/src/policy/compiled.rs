@@ -122,7 +122,7 @@ impl CompiledPolicy {
 
     /// The bindings as they were sent.
     pub fn bindings(&self) -> impl Iterator<Item = &BindingPolicy> {
-        self.bindings.iter().map(|binding| &binding.policy)
+        self.bindings.iter().map(|binding| &*binding.policy)
     }
 
     /// Whether a rule refuses this address: to be asked of what a name resolved to, before dialling.

@@ -16,6 +16,7 @@ use miosa_api::broker::{
 use miosa_vault::{OpeningKey, SecretValue};
 
 use super::{CompiledPolicy, Destination, Host};
+use crate::opened::Opened;
 use crate::refusal::Refusal;
 use crate::request::Received;
 use crate::substitute::Substituted;
@@ -157,7 +158,11 @@ pub(crate) fn run(
     parts: Parts,
 ) -> Result<Substituted, Refusal> {
     let authorized = policy.authorize(Received::new(to, parts)?)?;
-    authorized.substitute(&|sealed| KEY.open(sealed).map(Arc::new))
+    let open = |binding: &BindingPolicy| {
+        let secret = KEY.open(&binding.sealed)?;
+        Ok(Arc::new(Opened::new(secret, &binding.placeholder)))
+    };
+    authorized.substitute(&open)
 }
 
 /// All stages of a request to the policy above; the code of the refusal.

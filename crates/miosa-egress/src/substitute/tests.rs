@@ -5,6 +5,7 @@ use miosa_api::broker::RefusalCode;
 use miosa_vault::OpenError;
 
 use super::clean_response_headers;
+use crate::opened::Opened;
 use crate::policy::tests::{CANARY, PLACEHOLDERS, bearer, head, https, policy, refused, run, sent};
 use crate::request::Received;
 
@@ -130,19 +131,19 @@ fn the_secret_is_not_opened_for_a_request_without_one() {
 #[test]
 fn row_093_a_value_that_looks_like_a_placeholder_is_put_in_once() {
     let to = https("mcp.test");
-    let value =
-        Arc::new(miosa_vault::SecretValue::parse(&bearer(0).replace("miosa", "mios")).unwrap());
+    let value = miosa_vault::SecretValue::parse(&bearer(0).replace("miosa", "mios")).unwrap();
+    let opened = Arc::new(Opened::new(value, &PLACEHOLDERS[0]));
     let parts = head(&to, "POST", "/mcp", &[("authorization", &bearer(0))]);
     let authorized = policy()
         .authorize(Received::new(&to, parts).unwrap())
         .unwrap();
     let substituted = authorized
-        .substitute(&|_| Ok(Arc::clone(&value)))
+        .substitute(&|_| Ok(Arc::clone(&opened)))
         .ok()
         .unwrap();
     assert_eq!(
         substituted.parts().headers["authorization"],
-        format!("Bearer {}", value.expose()).as_str()
+        format!("Bearer {}", opened.secret().expose()).as_str()
     );
 }
 
