@@ -97,8 +97,8 @@ pub const UPSTREAM_ANSWER_MAX: Duration = Duration::from_secs(15 * 60);
 pub const UPSTREAM_IDLE_MAX: Duration = Duration::from_secs(30);
 /// Labels of a name the broker's DNS answers for: real hosts have fewer, channels through names more.
 pub const DNS_LABELS_MAX: usize = 16;
-/// Audit events that may wait to be written before new work waits too.
-pub const AUDIT_QUEUE_MAX: usize = 8192;
+/// Bytes of audit events that nobody waits for and that are not written yet: some hundred events.
+pub const AUDIT_PENDING_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a refused request's body that are read before the refusal is sent: clients that still
 /// send when a stream ends take the answer for a protocol error.
 pub const REFUSED_BODY_BYTES_MAX: u64 = 1024 * 1024;

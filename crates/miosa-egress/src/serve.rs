@@ -35,7 +35,6 @@ pub async fn serve(service: &Service, request: Request<Incoming>) -> Response<An
     let destination = &service.destination;
     record.set_destination(&destination.host.to_string(), destination.port);
     record.set_request(request.method().as_str(), request.uri().path());
-    service.peer.broker.audit().has_room().await;
     match pass(service, request, &mut record).await {
         Ok(answer) => answer.into_response(record),
         Err(refusal) => {
@@ -107,7 +106,7 @@ async fn send(
     if let Some(binding) = substituted.binding() {
         record.set_credential(&binding.connector, &binding.binding_id);
         if !service.peer.broker.audit().is_healthy() {
-            written(record).await?;
+            written(record)?;
         }
     }
     let parts = substituted.into_parts();
@@ -131,7 +130,7 @@ async fn send(
             record.set_redacted();
         }
         // INVARIANT: no answer to a credential before its use is written down.
-        written(record).await?;
+        written(record)?;
     }
     let body = (!is_upgraded).then_some(body);
     Ok(Answer {
@@ -208,8 +207,8 @@ async fn attempt(
     }
 }
 
-async fn written(record: &Record) -> Result<(), Refusal> {
-    if record.write_now().await || is_off(Defence::AuditRequired) {
+fn written(record: &mut Record) -> Result<(), Refusal> {
+    if record.write_now() || is_off(Defence::AuditRequired) {
         Ok(())
     } else {
         Err(own_refusal(RefusalCode::AuditUnavailable))

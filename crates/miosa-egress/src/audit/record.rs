@@ -144,26 +144,27 @@ impl Record {
         Arc::clone(&self.received)
     }
 
-    /// Writes what is known so far and waits until the system has it. Says whether it has.
-    pub async fn write_now(&self) -> bool {
+    /// Writes what is known so far. Says whether the system has it.
+    pub fn write_now(&mut self) -> bool {
         let line = self.line(self.action.or(Some(Action::Allow)));
-        self.log.append_now(line).await
+        self.log.append_now(&line)
     }
 
-    fn line(&self, action: Option<Action>) -> Vec<u8> {
-        let mut event = self.event.clone();
+    fn line(&mut self, action: Option<Action>) -> Vec<u8> {
+        let event = &mut self.event;
         event.action = action.map_or("client_cancel", Action::as_str).to_owned();
         event.inserted_at = OffsetDateTime::now_utc().format(TIME).unwrap_or_default();
         event.duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         event.bytes_out = self.sent.load(Ordering::Relaxed);
         event.bytes_in = self.received.load(Ordering::Relaxed);
-        serde_json::to_vec(&event).expect("strings and numbers are JSON")
+        serde_json::to_vec(event).expect("strings and numbers are JSON")
     }
 }
 
 impl Drop for Record {
     fn drop(&mut self) {
-        self.log.append(self.line(self.action));
+        let line = self.line(self.action);
+        self.log.append(&line);
     }
 }
 

@@ -1,163 +1,188 @@
-//! The file: one thread appends, in batches.
+//! The file, appended to by whoever has something to write down: a write to it costs less than waking
+//! another thread to do it.
+//!
+//! INVARIANT: lines get their order in one place, [`Pending::push`], and reach the file in it.
 
 use std::io::{self, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use fs_err::{File, OpenOptions};
-use miosa_api::limits::AUDIT_QUEUE_MAX;
-use tokio::sync::{mpsc, oneshot};
+use miosa_api::limits::AUDIT_PENDING_BYTES_MAX;
+use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use crate::error::EgressError;
 
-/// Lines of one write.
-const BATCH_LINES_MAX: usize = 512;
+/// How long a line that nobody waits for may stay in memory.
+const PENDING_MAX: Duration = Duration::from_millis(20);
 
-struct Line {
-    bytes: Vec<u8>,
-    written: Option<oneshot::Sender<bool>>,
-}
-
-/// Handle of the audit file. Cheap to clone; the writer ends when the last one is gone.
+/// Handle of the audit file. Cheap to clone; the task that writes what nobody waits for ends when the
+/// last one is gone.
 #[derive(Clone)]
 pub struct AuditLog {
-    queue: mpsc::Sender<Line>,
-    healthy: Arc<AtomicBool>,
+    shared: Arc<Shared>,
+    has_pending: mpsc::Sender<()>,
+}
+
+struct Shared {
+    writer: Mutex<Writer>,
+    healthy: AtomicBool,
+}
+
+struct Writer {
+    path: PathBuf,
+    file: Option<Opened>,
+    pending: Pending,
+    torn: bool,
+}
+
+struct Opened {
+    file: File,
+    identity: (u64, u64),
+}
+
+/// Lines in their order, not in the file yet.
+#[derive(Default)]
+struct Pending {
+    bytes: Vec<u8>,
+    lines: usize,
 }
 
 impl AuditLog {
-    /// Opens `path` and starts the writer.
+    /// Opens `path`, and starts the task that writes what nobody waits for.
     pub fn open(path: &Path) -> Result<(Self, JoinHandle<()>), EgressError> {
         let file = open_file(path).map_err(|source| EgressError::Audit {
             path: path.to_owned(),
             source,
         })?;
-        let healthy = Arc::new(AtomicBool::new(true));
-        let (queue, lines) = mpsc::channel(AUDIT_QUEUE_MAX);
-        let mut writer = Writer {
-            path: path.to_owned(),
-            file: Some(file),
-            torn: false,
-            healthy: Arc::clone(&healthy),
-        };
-        let task = tokio::task::spawn_blocking(move || writer.run(lines));
-        Ok((Self { queue, healthy }, task))
+        let shared = Arc::new(Shared {
+            writer: Mutex::new(Writer {
+                path: path.to_owned(),
+                file: Some(file),
+                pending: Pending::default(),
+                torn: false,
+            }),
+            healthy: AtomicBool::new(true),
+        });
+        let (has_pending, awakened) = mpsc::channel(1);
+        let task = tokio::spawn(write_pending(Arc::clone(&shared), awakened));
+        Ok((
+            Self {
+                shared,
+                has_pending,
+            },
+            task,
+        ))
     }
 
     /// Whether the last write went well.
     pub fn is_healthy(&self) -> bool {
-        self.healthy.load(Ordering::Relaxed)
+        self.shared.healthy.load(Ordering::Relaxed)
     }
 
-    /// Waits until the queue has room: no work is begun that could not be written down.
-    pub async fn has_room(&self) {
-        drop(self.queue.reserve().await);
-    }
-
-    /// Appends a line and waits until the system has it. Says whether it has.
-    pub async fn append_now(&self, bytes: Vec<u8>) -> bool {
-        let (written, answer) = oneshot::channel();
-        let line = Line {
-            bytes,
-            written: Some(written),
-        };
-        self.queue.send(line).await.is_ok() && answer.await.unwrap_or(false)
+    /// Appends a line, with all before it. Says whether the system has it.
+    pub fn append_now(&self, line: &[u8]) -> bool {
+        let mut writer = self.shared.lock();
+        writer.pending.push(line);
+        self.shared.write(&mut writer)
     }
 
     /// Appends a line soon.
-    pub fn append(&self, bytes: Vec<u8>) {
-        let line = Line {
-            bytes,
-            written: None,
-        };
-        let Err(mpsc::error::TrySendError::Full(line)) = self.queue.try_send(line) else {
-            return;
-        };
-        // Bounded all the same: only work that was let in by `has_room` comes to its end here.
-        let queue = self.queue.clone();
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(async move { queue.send(line).await.ok() });
+    pub fn append(&self, line: &[u8]) {
+        let mut writer = self.shared.lock();
+        writer.pending.push(line);
+        if writer.pending.bytes.len() >= AUDIT_PENDING_BYTES_MAX {
+            self.shared.write(&mut writer);
+        } else {
+            // Full: it is awake already.
+            self.has_pending.try_send(()).ok();
         }
     }
 }
 
-struct Writer {
-    path: PathBuf,
-    file: Option<File>,
-    torn: bool,
-    healthy: Arc<AtomicBool>,
+async fn write_pending(shared: Arc<Shared>, mut awakened: mpsc::Receiver<()>) {
+    while awakened.recv().await.is_some() {
+        tokio::time::sleep(PENDING_MAX).await;
+        shared.write(&mut shared.lock());
+    }
+    shared.write(&mut shared.lock());
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self, writer: &mut Writer) -> bool {
+        if writer.pending.lines == 0 {
+            return true;
+        }
+        let is_written = writer.write();
+        self.healthy.store(is_written, Ordering::Relaxed);
+        is_written
+    }
+}
+
+impl Pending {
+    fn push(&mut self, line: &[u8]) {
+        self.bytes.extend_from_slice(line);
+        self.bytes.push(b'\n');
+        self.lines += 1;
+    }
+
+    fn clear(&mut self) {
+        self.bytes.clear();
+        self.lines = 0;
+    }
 }
 
 impl Writer {
-    fn run(&mut self, mut lines: mpsc::Receiver<Line>) {
-        let mut batch = Vec::new();
-        while let Some(first) = lines.blocking_recv() {
-            batch.push(first);
-            while batch.len() < BATCH_LINES_MAX
-                && let Ok(line) = lines.try_recv()
-            {
-                batch.push(line);
-            }
-            let is_written = self.write(&batch);
-            for line in batch.drain(..) {
-                if let Some(written) = line.written {
-                    // The asker may be gone.
-                    written.send(is_written).ok();
-                }
-            }
-        }
-    }
-
-    fn write(&mut self, batch: &[Line]) -> bool {
-        let mut bytes = Vec::new();
+    fn write(&mut self) -> bool {
         if self.torn {
-            bytes.push(b'\n');
+            self.pending.bytes.insert(0, b'\n');
         }
-        for line in batch {
-            bytes.extend_from_slice(&line.bytes);
-            bytes.push(b'\n');
-        }
-        let result = self
-            .current_file()
-            .and_then(|mut file| file.write_all(&bytes));
+        let result = self.append_pending();
         if let Err(error) = &result {
-            tracing::error!(%error, lines = batch.len(), "audit events could not be written");
+            let lines = self.pending.lines;
+            tracing::error!(%error, lines, "audit events could not be written");
             self.file = None;
         }
+        self.pending.clear();
         self.torn = result.is_err();
-        self.healthy.store(result.is_ok(), Ordering::Relaxed);
         result.is_ok()
     }
 
-    /// The file at the path: opened again when it was moved away or removed.
-    fn current_file(&mut self) -> io::Result<&File> {
-        let is_same = match (&self.file, fs_err::metadata(&self.path)) {
-            (Some(file), Ok(at_path)) => {
-                let open = file.metadata()?;
-                open.ino() == at_path.ino() && open.dev() == at_path.dev()
+    /// Appends to the file at the path: opened again when it was moved away or removed.
+    fn append_pending(&mut self) -> io::Result<()> {
+        let mut opened = match (self.file.take(), fs_err::metadata(&self.path)) {
+            (Some(opened), Ok(at_path)) if opened.identity == (at_path.dev(), at_path.ino()) => {
+                opened
             }
-            _ => false,
+            _ => open_file(&self.path)?,
         };
-        if !is_same {
-            self.file = Some(open_file(&self.path)?);
-        }
-        self.file
-            .as_ref()
-            .ok_or_else(|| io::ErrorKind::NotFound.into())
+        let result = opened.file.write_all(&self.pending.bytes);
+        self.file = Some(opened);
+        result
     }
 }
 
-fn open_file(path: &Path) -> io::Result<File> {
+fn open_file(path: &Path) -> io::Result<Opened> {
     if let Some(parent) = path.parent() {
         fs_err::create_dir_all(parent)?;
     }
     let mut options = OpenOptions::new();
     options.create(true).append(true);
     options.options_mut().mode(0o600);
-    options.open(path)
+    let file = options.open(path)?;
+    let metadata = file.metadata()?;
+    Ok(Opened {
+        file,
+        identity: (metadata.dev(), metadata.ino()),
+    })
 }
 
 #[cfg(test)]
@@ -169,10 +194,10 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("audit/egress.jsonl");
         let (log, writer) = AuditLog::open(&path).expect("a log");
-        assert!(log.append_now(b"{\"n\":1}".to_vec()).await);
+        assert!(log.append_now(b"{\"n\":1}"));
         fs_err::rename(&path, dir.path().join("old")).expect("rotate");
-        assert!(log.append_now(b"{\"n\":2}".to_vec()).await);
-        log.append(b"{\"n\":3}".to_vec());
+        assert!(log.append_now(b"{\"n\":2}"));
+        log.append(b"{\"n\":3}");
         drop(log);
         writer.await.expect("the writer ends");
         assert_eq!(
@@ -186,16 +211,38 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_line_that_is_waited_for_takes_those_before_it_along() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("egress.jsonl");
+        let (log, _writer) = AuditLog::open(&path).expect("a log");
+        log.append(b"1");
+        log.append(b"2");
+        assert!(log.append_now(b"3"));
+        let written = fs_err::read_to_string(&path).expect("the file");
+        assert_eq!(written, "1\n2\n3\n");
+    }
+
+    #[tokio::test]
+    async fn what_nobody_waits_for_is_bounded() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("egress.jsonl");
+        let (log, _writer) = AuditLog::open(&path).expect("a log");
+        log.append(&vec![b'x'; AUDIT_PENDING_BYTES_MAX]);
+        let written = fs_err::metadata(&path).expect("the file").len();
+        assert_eq!(written, AUDIT_PENDING_BYTES_MAX as u64 + 1);
+    }
+
+    #[tokio::test]
     async fn a_file_that_cannot_be_written_is_known() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("egress.jsonl");
         let (log, _writer) = AuditLog::open(&path).expect("a log");
         fs_err::remove_file(&path).expect("remove");
         fs_err::create_dir(&path).expect("in its place");
-        assert!(!log.append_now(b"{}".to_vec()).await);
+        assert!(!log.append_now(b"{}"));
         assert!(!log.is_healthy());
         fs_err::remove_dir(&path).expect("remove");
-        assert!(log.append_now(b"{}".to_vec()).await);
+        assert!(log.append_now(b"{}"));
         assert!(log.is_healthy());
     }
 }
