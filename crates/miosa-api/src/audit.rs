@@ -52,4 +52,18 @@ pub struct AuditEvent {
     pub bytes_out: u64,
     /// Bytes to the sandbox.
     pub bytes_in: u64,
+    /// Its number in the chain of all events ([`crate::audit_chain`]); like the hashes, put in when it is
+    /// written.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub seq: u64,
+    /// Hash of the event before it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub prev: String,
+    /// Hash of this event and `prev`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub hash: String,
+}
+
+const fn is_none(seq: &u64) -> bool {
+    *seq == 0
 }

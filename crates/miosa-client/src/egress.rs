@@ -1,6 +1,7 @@
 //! What left a sandbox, and what was refused.
 
 use miosa_api::audit::AuditEvent;
+use miosa_api::audit_chain::Report;
 
 use crate::{Answer, Client, ClientError};
 
@@ -20,6 +21,14 @@ pub struct AuditQuery {
 }
 
 impl Client {
+    /// Whether the server's audit file is as its broker wrote it.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn audit_verify(&self) -> Result<Answer<Report>, ClientError> {
+        self.get("/egress/audit/verify").answer().await
+    }
+
     /// Audit events of egress, newest first.
     ///
     /// # Errors

@@ -5,9 +5,11 @@
 //! second reading harmless.
 
 use std::io::SeekFrom;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use miosa_api::audit::AuditEvent;
+use miosa_api::audit_chain::{Report, Verifier};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
@@ -48,6 +50,33 @@ pub async fn catch_up(app: &App) -> Result<(), ApiError> {
         store_lines(app, &name, &chunk[..whole], offset).await?;
     }
     Ok(())
+}
+
+/// Looks at the chain of the audit file.
+pub async fn verify(app: &App) -> Result<Report, ApiError> {
+    let path = app.config.audit_file();
+    tokio::task::spawn_blocking(move || verify_file(&path))
+        .await
+        .map_err(ApiError::internal)?
+        .map_err(ApiError::from)
+}
+
+fn verify_file(path: &Path) -> std::io::Result<Report> {
+    let mut head = path.as_os_str().to_owned();
+    head.push(".head");
+    // First, so that what is appended meanwhile is more than it knows of.
+    let kept = match fs_err::read_to_string(PathBuf::from(head)) {
+        Ok(text) => text.parse().ok(),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    // The file may have been rotated, so its first event may be any.
+    let verifier = Verifier::new(None, kept);
+    match fs_err::File::open(path) {
+        Ok(file) => verifier.verify(std::io::BufReader::new(file)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => verifier.verify(&b""[..]),
+        Err(error) => Err(error),
+    }
 }
 
 async fn store_lines(app: &App, name: &str, lines: &[u8], offset: u64) -> Result<(), ApiError> {

@@ -6,9 +6,15 @@
 //! A request that carries a credential is written twice with the same id: once, durably handed to the
 //! system, before its answer is passed on, and again with its final numbers; the later line replaces
 //! the earlier.
+//!
+//! Lines are a chain ([`miosa_api::audit_chain`]) over restarts and rotation; the file's head is kept in
+//! a small file beside it, which tells when the end of the audit was cut off.
 
+mod file;
 mod record;
 mod writer;
 
+#[cfg(test)]
+use file::head_path;
 pub use record::{Action, Record, Transport};
 pub use writer::AuditLog;

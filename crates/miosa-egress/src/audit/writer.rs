@@ -3,18 +3,18 @@
 //!
 //! INVARIANT: lines get their order in one place, [`Pending::push`], and reach the file in it.
 
-use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use fs_err::{File, OpenOptions};
+use miosa_api::audit_chain::Head;
 use miosa_api::limits::AUDIT_PENDING_BYTES_MAX;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::file::ChainedFile;
 use crate::error::EgressError;
 
 /// How long a line that nobody waits for may stay in memory.
@@ -35,14 +35,10 @@ struct Shared {
 
 struct Writer {
     path: PathBuf,
-    file: Option<Opened>,
+    file: Option<ChainedFile>,
+    /// What the last line in the file makes.
+    head: Head,
     pending: Pending,
-    torn: bool,
-}
-
-struct Opened {
-    file: File,
-    identity: (u64, u64),
 }
 
 /// Lines in their order, not in the file yet.
@@ -55,7 +51,8 @@ struct Pending {
 impl AuditLog {
     /// Opens `path`, and starts the task that writes what nobody waits for.
     pub fn open(path: &Path) -> Result<(Self, JoinHandle<()>), EgressError> {
-        let file = open_file(path).map_err(|source| EgressError::Audit {
+        let opened = ChainedFile::open(path, Head::START);
+        let (file, head) = opened.map_err(|source| EgressError::Audit {
             path: path.to_owned(),
             source,
         })?;
@@ -63,8 +60,8 @@ impl AuditLog {
             writer: Mutex::new(Writer {
                 path: path.to_owned(),
                 file: Some(file),
+                head,
                 pending: Pending::default(),
-                torn: false,
             }),
             healthy: AtomicBool::new(true),
         });
@@ -142,72 +139,106 @@ impl Pending {
 
 impl Writer {
     fn write(&mut self) -> bool {
-        if self.torn {
-            self.pending.bytes.insert(0, b'\n');
-        }
         let result = self.append_pending();
         if let Err(error) = &result {
             let lines = self.pending.lines;
             tracing::error!(%error, lines, "audit events could not be written");
+            // Opened again before the next lines, and rid of a half of these.
             self.file = None;
         }
         self.pending.clear();
-        self.torn = result.is_err();
         result.is_ok()
     }
 
     /// Appends to the file at the path: opened again when it was moved away or removed.
     fn append_pending(&mut self) -> io::Result<()> {
-        let mut opened = match (self.file.take(), fs_err::metadata(&self.path)) {
-            (Some(opened), Ok(at_path)) if opened.identity == (at_path.dev(), at_path.ino()) => {
-                opened
+        let mut file = match self.file.take().filter(|file| file.is_at(&self.path)) {
+            Some(file) => file,
+            None => {
+                let (file, head) = ChainedFile::open(&self.path, self.head)?;
+                self.head = head;
+                file
             }
-            _ => open_file(&self.path)?,
         };
-        let result = opened.file.write_all(&self.pending.bytes);
-        self.file = Some(opened);
-        result
+        let mut head = self.head;
+        let mut chained = Vec::with_capacity(self.pending.bytes.len() * 2);
+        let lines = self.pending.bytes.split(|byte| *byte == b'\n');
+        for line in lines.filter(|line| !line.is_empty()) {
+            head = head.append(line, &mut chained);
+        }
+        file.append(&chained, head)?;
+        (self.file, self.head) = (Some(file), head);
+        Ok(())
     }
-}
-
-fn open_file(path: &Path) -> io::Result<Opened> {
-    if let Some(parent) = path.parent() {
-        fs_err::create_dir_all(parent)?;
-    }
-    let mut options = OpenOptions::new();
-    options.create(true).append(true);
-    options.options_mut().mode(0o600);
-    let file = options.open(path)?;
-    let metadata = file.metadata()?;
-    Ok(Opened {
-        file,
-        identity: (metadata.dev(), metadata.ino()),
-    })
 }
 
 #[cfg(test)]
 mod tests {
+    use fs_err::File;
+    use miosa_api::audit_chain::{Report, Verifier};
+
     use super::*;
 
-    #[tokio::test]
-    async fn lines_survive_rotation() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let path = dir.path().join("audit/egress.jsonl");
-        let (log, writer) = AuditLog::open(&path).expect("a log");
-        assert!(log.append_now(b"{\"n\":1}"));
-        fs_err::rename(&path, dir.path().join("old")).expect("rotate");
-        assert!(log.append_now(b"{\"n\":2}"));
-        log.append(b"{\"n\":3}");
+    fn report(path: &Path) -> Report {
+        let kept = fs_err::read_to_string(super::super::head_path(path)).expect("a head");
+        let verifier = Verifier::new(None, Some(kept.parse().expect("a head")));
+        let file = std::io::BufReader::new(File::open(path).expect("a file"));
+        verifier.verify(file).expect("readable")
+    }
+
+    async fn write(path: &Path, count: usize) {
+        let (log, writer) = AuditLog::open(path).expect("a log");
+        for n in 0..count {
+            assert!(log.append_now(format!("{{\"n\":{n}}}").as_bytes()));
+        }
         drop(log);
         writer.await.expect("the writer ends");
-        assert_eq!(
-            fs_err::read_to_string(dir.path().join("old")).expect("old"),
-            "{\"n\":1}\n"
-        );
-        assert_eq!(
-            fs_err::read_to_string(&path).expect("new"),
-            "{\"n\":2}\n{\"n\":3}\n"
-        );
+    }
+
+    #[tokio::test]
+    async fn the_chain_goes_on_over_rotation_and_restart() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("audit/egress.jsonl");
+        write(&path, 2).await;
+        let (log, writer) = AuditLog::open(&path).expect("a log");
+        assert!(log.append_now(b"{}"));
+        fs_err::rename(&path, dir.path().join("old")).expect("rotate");
+        assert!(log.append_now(b"{}"));
+        log.append(b"{}");
+        drop(log);
+        writer.await.expect("the writer ends");
+        let now = report(&path);
+        assert_eq!((now.intact, now.first, now.lines), (true, 4, 2));
+        fs_err::remove_file(&path).expect("remove");
+        write(&path, 1).await;
+        let now = report(&path);
+        assert_eq!((now.intact, now.first), (true, 6), "the head file knows");
+        let old = fs_err::read(dir.path().join("old")).expect("old");
+        let old = Verifier::new(Some(Head::START), None)
+            .verify(&*old)
+            .expect("readable");
+        assert_eq!((old.intact, old.lines), (true, 3));
+    }
+
+    #[tokio::test]
+    async fn a_torn_line_is_taken_away_and_a_missing_one_is_not_hidden() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("egress.jsonl");
+        write(&path, 3).await;
+        let whole = fs_err::read(&path).expect("the file");
+        fs_err::write(&path, [&whole[..], b"{\"half"].concat()).expect("a torn line");
+        write(&path, 1).await;
+        assert_eq!((report(&path).intact, report(&path).lines), (true, 4));
+
+        let two = &whole[..whole.len() / 3 * 2];
+        let two = two
+            .iter()
+            .rposition(|byte| *byte == b'\n')
+            .map_or(0, |at| at + 1);
+        fs_err::write(&path, &whole[..two]).expect("without its end");
+        write(&path, 1).await;
+        let fault = report(&path).fault.expect("a fault");
+        assert!(fault.contains("were removed"), "{fault}");
     }
 
     #[tokio::test]
@@ -215,11 +246,12 @@ mod tests {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("egress.jsonl");
         let (log, _writer) = AuditLog::open(&path).expect("a log");
-        log.append(b"1");
-        log.append(b"2");
-        assert!(log.append_now(b"3"));
+        log.append(b"{\"n\":1}");
+        log.append(b"{\"n\":2}");
+        assert!(log.append_now(b"{\"n\":3}"));
         let written = fs_err::read_to_string(&path).expect("the file");
-        assert_eq!(written, "1\n2\n3\n");
+        let numbers = written.lines().map(|line| line.as_bytes()[5]);
+        assert_eq!(numbers.collect::<Vec<_>>(), b"123");
     }
 
     #[tokio::test]
@@ -229,7 +261,7 @@ mod tests {
         let (log, _writer) = AuditLog::open(&path).expect("a log");
         log.append(&vec![b'x'; AUDIT_PENDING_BYTES_MAX]);
         let written = fs_err::metadata(&path).expect("the file").len();
-        assert_eq!(written, AUDIT_PENDING_BYTES_MAX as u64 + 1);
+        assert!(written > AUDIT_PENDING_BYTES_MAX as u64);
     }
 
     #[tokio::test]
@@ -244,5 +276,6 @@ mod tests {
         fs_err::remove_dir(&path).expect("remove");
         assert!(log.append_now(b"{}"));
         assert!(log.is_healthy());
+        assert!(report(&path).intact);
     }
 }

@@ -69,6 +69,7 @@ impl World {
                 .collect(),
             extra_upstream_ca: vec![dir.path().join("ca.pem")],
             allowed_ranges: vec!["127.0.0.77/32".parse().unwrap()],
+            resolvers: Vec::new(),
             drop_to_uid: None,
         };
         Self {

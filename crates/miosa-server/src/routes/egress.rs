@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use miosa_api::Data;
 use miosa_api::audit::AuditEvent;
+use miosa_api::audit_chain::Report;
 use miosa_api::error::ErrorBody;
 use serde::Deserialize;
 use serde_json::json;
@@ -24,6 +25,7 @@ const ROWS_MAX: i64 = 1000;
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(list))
+        .routes(routes!(verify))
         .routes(routes!(get))
 }
 
@@ -83,6 +85,15 @@ async fn list(
         .map(|(at_ms, id)| format!("{at_ms}.{id}"));
     // At most two keys, or the SDK hands its caller the whole envelope.
     Ok(axum::Json(json!({ "data": events, "next_cursor": next })).into_response())
+}
+
+/// Looks whether the audit file on this server is as the broker wrote it: no line changed, removed or
+/// moved, nothing cut off at its end. Says nothing of what is in it.
+#[utoipa::path(get, path = "/egress/audit/verify", tag = "egress",
+    responses((status = 200, body = Data<Report>)))]
+async fn verify(State(app): State<App>, caller: Caller) -> Result<Response, ApiError> {
+    caller.require(Scope::AuditRead)?;
+    audit::verify(&app).await.map(json::data)
 }
 
 /// One audit event.

@@ -1,4 +1,5 @@
 use miosa_api::audit::AuditEvent;
+use miosa_api::audit_chain::Head;
 use serde_json::json;
 
 use crate::world::{Caller, World};
@@ -89,4 +90,37 @@ async fn the_audit_is_listed_narrowed_and_paged_for_its_tenant_alone() {
     let narrow = world.key(&ours, &["runs:read"]).await;
     narrow.get("/egress/audit").await.is(403, "FORBIDDEN");
     world.stop().await;
+}
+
+#[tokio::test]
+async fn a_changed_audit_is_told_from_one_as_it_was_written() {
+    let world = World::start().await;
+    let ours = world.tenant("ours").await;
+    let verified = async |intact: bool| {
+        let answer = ours.get("/egress/audit/verify").await;
+        assert_eq!(answer.data()["intact"], intact, "{}", answer.body);
+        answer.data().clone()
+    };
+    verified(true).await;
+
+    let (mut lines, mut head) = (Vec::new(), Head::START);
+    for n in 1..4 {
+        let line = event(&ours, n, "a.example", "allow");
+        head = head.append(line.trim_end().as_bytes(), &mut lines);
+    }
+    let folder = world.folder.path().join("data/audit");
+    fs_err::create_dir_all(&folder).unwrap();
+    let file = folder.join("egress.jsonl");
+    fs_err::write(&file, &lines).unwrap();
+    fs_err::write(folder.join("egress.jsonl.head"), head.to_string()).unwrap();
+    assert_eq!(verified(true).await["lines"], 3);
+    assert_eq!(ours.get("/egress/audit/e2").await.data()["seq"], 2);
+
+    fs_err::write(&file, &lines[..lines.len() / 3 * 2]).unwrap();
+    verified(false).await;
+    let changed = String::from_utf8(lines)
+        .unwrap()
+        .replacen("a.example", "b.example", 1);
+    fs_err::write(&file, changed).unwrap();
+    assert_eq!(verified(false).await["fault"], "line 1 was changed");
 }

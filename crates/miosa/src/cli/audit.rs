@@ -1,12 +1,15 @@
 //! `miosa audit`: every request of a sandbox and what became of it.
 
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 use miosa_api::audit::AuditEvent;
+use miosa_api::audit_chain::{Head, Report, Verifier};
 use miosa_client::{AuditQuery, Client};
 
-use crate::cli::error::Result;
+use crate::cli::error::{CliError, Result};
 use crate::cli::printer::{Printer, View};
 
 /// Verbs of the audit.
@@ -20,6 +23,30 @@ pub enum Audit {
         miosa audit list --host api.anthropic.com --since 1h --json"
     )]
     List(List),
+    /// Tell whether the audit is as it was written: nothing changed, removed, moved or cut off
+    #[command(after_help = "Examples:\n  \
+        miosa audit verify\n  \
+        miosa audit verify --file egress.jsonl.1 --file egress.jsonl")]
+    Verify(Verify),
+}
+
+/// Which chain.
+#[derive(Args)]
+pub struct Verify {
+    /// Files, the oldest first; without any, the server looks at its own
+    #[arg(long, value_name = "FILE")]
+    file: Vec<PathBuf>,
+    /// The head that was noted earlier, `number hash` [default: what FILE.head has]
+    #[arg(long, requires = "file", value_parser = head)]
+    head: Option<Head>,
+    /// The first file need not begin with the first event of all
+    #[arg(long, requires = "file")]
+    rotated: bool,
+}
+
+fn head(text: &str) -> std::result::Result<Head, String> {
+    text.parse()
+        .map_err(|()| "a head is a number and a hash, as `miosa audit verify` shows it".to_owned())
 }
 
 /// Which events.
@@ -45,8 +72,70 @@ pub struct List {
 impl Audit {
     /// Runs the verb.
     pub async fn run(self, client: &Client, printer: &Printer) -> Result<ExitCode> {
-        let Self::List(args) = self;
-        list(args, client, printer).await
+        match self {
+            Self::List(args) => list(args, client, printer).await,
+            Self::Verify(args) if args.file.is_empty() => {
+                let report = client.audit_verify().await?.data()?;
+                Ok(show(&report, printer))
+            }
+            Self::Verify(args) => {
+                let report = args.look().map_err(|error| CliError::file(&error))?;
+                Ok(show(&report, printer))
+            }
+        }
+    }
+}
+
+impl Verify {
+    /// Looks at the files as one chain.
+    fn look(&self) -> std::io::Result<Report> {
+        let mut all: Box<dyn Read> = Box::new(std::io::empty());
+        for path in &self.file {
+            all = Box::new(all.chain(fs_err::File::open(path)?));
+        }
+        let before = (!self.rotated).then_some(Head::START);
+        let head = match (self.head, self.file.last()) {
+            (None, Some(last)) => kept_head(last)?,
+            (given, _) => given,
+        };
+        Verifier::new(before, head).verify(BufReader::new(all))
+    }
+}
+
+/// What the broker keeps beside a file.
+fn kept_head(file: &Path) -> std::io::Result<Option<Head>> {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".head");
+    match fs_err::read_to_string(PathBuf::from(name)) {
+        Ok(text) => Ok(text.parse().ok()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn show(report: &Report, printer: &Printer) -> ExitCode {
+    let found = match &report.fault {
+        None => "intact".to_owned(),
+        Some(fault) => format!("NOT INTACT: {fault}"),
+    };
+    let row = |name: &str, value: String| vec![name.to_owned(), value];
+    printer.value(
+        &serde_json::to_value(report).unwrap_or_default(),
+        View::Table {
+            headers: &["", ""],
+            rows: vec![
+                row("audit", found),
+                row("lines", report.lines.to_string()),
+                row("first event", report.first.to_string()),
+                row("head", report.head.clone()),
+            ],
+            empty: "",
+        },
+    );
+    if report.intact {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::from(1)
     }
 }
 

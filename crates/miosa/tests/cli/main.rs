@@ -5,6 +5,7 @@
     reason = "helpers of tests are not tests to clippy"
 )]
 
+mod audit;
 mod connectors;
 mod errors;
 mod files;

@@ -1,0 +1,94 @@
+//! The file on disk, and the head of its chain beside it.
+//!
+//! INVARIANT: what is appended follows from the last event that was ever written, be it in this file,
+//! in one that was rotated away, or in one whose end is missing: then the gap shows.
+
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use fs_err::{File, OpenOptions};
+use miosa_api::audit_chain::Head;
+
+/// More than the longest line.
+const TAIL_BYTES_MAX: u64 = 64 * 1024;
+
+/// The open file.
+pub struct ChainedFile {
+    lines: File,
+    identity: (u64, u64),
+    head: File,
+}
+
+/// Where the head of the chain in `path` is kept.
+pub fn head_path(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".head");
+    name.into()
+}
+
+impl ChainedFile {
+    /// Opens `path` for lines after the newest of: its last line, the kept head, and `known`. The rest
+    /// of a line that was torn is taken away.
+    pub fn open(path: &Path, known: Head) -> io::Result<(Self, Head)> {
+        if let Some(parent) = path.parent() {
+            fs_err::create_dir_all(parent)?;
+        }
+        let mut options = OpenOptions::new();
+        options.create(true).read(true);
+        options.options_mut().mode(0o600);
+        let mut lines = options.clone().append(true).open(path)?;
+        let mut head = options.write(true).truncate(false).open(head_path(path))?;
+        let mut kept = String::new();
+        head.read_to_string(&mut kept)?;
+        let kept = kept.parse().unwrap_or(Head::START);
+        let written = drop_torn(&mut lines)?;
+        let newest = [written.unwrap_or(Head::START), kept, known]
+            .into_iter()
+            .max_by_key(|head| head.seq)
+            .unwrap_or(Head::START);
+        if let Some(written) = written.filter(|written| written.seq < newest.seq) {
+            let (there, expected) = (written.seq, newest.seq);
+            tracing::error!(there, expected, path = %path.display(), "the end of the audit file is missing");
+        }
+        let metadata = lines.metadata()?;
+        let identity = (metadata.dev(), metadata.ino());
+        let file = Self {
+            lines,
+            identity,
+            head,
+        };
+        Ok((file, newest))
+    }
+
+    /// Whether it is still the file at `path`.
+    pub fn is_at(&self, path: &Path) -> bool {
+        let at_path = fs_err::metadata(path);
+        at_path.is_ok_and(|at_path| self.identity == (at_path.dev(), at_path.ino()))
+    }
+
+    /// Appends whole lines, the last of which makes `head`.
+    pub fn append(&mut self, lines: &[u8], head: Head) -> io::Result<()> {
+        self.lines.write_all(lines)?;
+        self.head
+            .file()
+            .write_all_at(head.to_string().as_bytes(), 0)
+    }
+}
+
+/// Takes away what follows the last newline; gives the head that the last line makes.
+fn drop_torn(file: &mut File) -> io::Result<Option<Head>> {
+    let length = file.metadata()?.len();
+    let from = length.saturating_sub(TAIL_BYTES_MAX);
+    file.seek(SeekFrom::Start(from))?;
+    let mut tail = Vec::new();
+    file.take(TAIL_BYTES_MAX).read_to_end(&mut tail)?;
+    let whole = tail.iter().rposition(|byte| *byte == b'\n');
+    let whole = whole.map_or(0, |at| at + 1);
+    if whole < tail.len() && (whole > 0 || from == 0) {
+        file.set_len(from + whole as u64)?;
+    }
+    let line = tail[..whole].strip_suffix(b"\n").unwrap_or_default();
+    let start = line.iter().rposition(|byte| *byte == b'\n');
+    Ok(Head::of_line(&line[start.map_or(0, |at| at + 1)..]))
+}
