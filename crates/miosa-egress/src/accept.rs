@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
+use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::broker::Broker;
@@ -45,12 +46,22 @@ fn spawn(
     listening: &Arc<Listening>,
     task: impl Future<Output = io::Result<()>> + Send + 'static,
 ) {
+    spawn_on(&Handle::current(), broker, listening, task);
+}
+
+fn spawn_on(
+    runtime: &Handle,
+    broker: &Broker,
+    listening: &Arc<Listening>,
+    task: impl Future<Output = io::Result<()>> + Send + 'static,
+) {
     let listening = Arc::clone(listening);
-    broker.tasks().spawn(async move {
+    let task = async move {
         if let Some(Err(error)) = listening.cancel.run_until_cancelled(task).await {
             tracing::debug!(sandbox = listening.sandbox.id, %error, "a connection or listener failed");
         }
-    });
+    };
+    broker.tasks().spawn_on(task, runtime);
 }
 
 async fn accept_all(
@@ -64,7 +75,11 @@ async fn accept_all(
         };
         let sandbox = Arc::clone(&listening.sandbox);
         let shared = Arc::clone(&broker);
-        spawn(&broker, &listening, async move {
+        // Out of this runtime, to be taken into the lane's.
+        let stream = stream.into_std()?;
+        let lane = broker.lanes().next();
+        spawn_on(lane, &broker, &listening, async move {
+            let stream = TcpStream::from_std(stream)?;
             stream.set_nodelay(true)?;
             let peer = Peer {
                 dialled: dialled(&stream)?,

@@ -17,6 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::audit::AuditLog;
 use crate::ca::SandboxCa;
+use crate::lanes::Lanes;
 use crate::policy::CompiledPolicy;
 use crate::sandbox::{Generation, Listening, Sandbox};
 use crate::upstream::Upstream;
@@ -28,6 +29,7 @@ pub struct Broker {
     opening_key: OpeningKey,
     upstream: Arc<Upstream>,
     audit: AuditLog,
+    lanes: Lanes,
     cancel: CancellationToken,
     tasks: TaskTracker,
 }
@@ -60,6 +62,7 @@ impl Broker {
         opening_key: OpeningKey,
         upstream: Upstream,
         audit: AuditLog,
+        lanes: Lanes,
         cancel: CancellationToken,
     ) -> Self {
         Self {
@@ -67,6 +70,7 @@ impl Broker {
             opening_key,
             upstream: Arc::new(upstream),
             audit,
+            lanes,
             cancel,
             tasks: TaskTracker::new(),
         }
@@ -224,6 +228,11 @@ impl Broker {
     /// The audit.
     pub fn audit(&self) -> &AuditLog {
         &self.audit
+    }
+
+    /// The threads that serve connections.
+    pub const fn lanes(&self) -> &Lanes {
+        &self.lanes
     }
 
     /// Cancelled when the broker ends.

@@ -34,6 +34,9 @@ pub enum EgressError {
         #[source]
         source: io::Error,
     },
+    /// The threads that serve connections could not be started.
+    #[error("cannot start threads for connections")]
+    Lanes(#[source] io::Error),
     /// The audit file cannot be appended to.
     #[error("cannot open the audit file {}", path.display())]
     Audit {

@@ -20,6 +20,7 @@ mod forward;
 mod handoff;
 mod harden;
 mod http_server;
+mod lanes;
 pub mod opened;
 mod own_refusal;
 pub mod placeholder;

@@ -17,6 +17,7 @@ use crate::audit::AuditLog;
 use crate::broker::Broker;
 use crate::config::Config;
 use crate::error::EgressError;
+use crate::lanes::Lanes;
 use crate::upstream::Upstream;
 use crate::{control, handoff, harden, socket, weaken};
 
@@ -51,7 +52,9 @@ pub async fn run(
     let (audit, audit_writer) = AuditLog::open(&config.audit_file)?;
 
     let cancel = CancellationToken::new();
-    let broker = Arc::new(Broker::new(opening_key, upstream, audit, cancel.clone()));
+    let lanes = Lanes::start().map_err(EgressError::Lanes)?;
+    let broker = Broker::new(opening_key, upstream, audit, lanes, cancel.clone());
+    let broker = Arc::new(broker);
     let control = listener(control_socket).map_err(EgressError::Control)?;
     let shims = listener(handoff_socket).map_err(EgressError::Control)?;
     let serve_control = axum::serve(control, control::router(Arc::clone(&broker)))

@@ -11,6 +11,7 @@ use tokio_util::sync::CancellationToken;
 use crate::broker::Broker;
 use crate::ca::SandboxCa;
 use crate::dns::NameTable;
+use crate::lanes::PerLane;
 use crate::opened::Opened;
 use crate::policy::CompiledPolicy;
 use crate::upstream::{Client, Upstream};
@@ -25,9 +26,9 @@ pub struct Generation {
     pub policy: Arc<CompiledPolicy>,
     /// The sandbox's authority; outlives generations.
     pub ca: Arc<SandboxCa>,
-    /// The sandbox's own connections to providers, shared with nobody. Idle ones end with the generation:
+    /// The sandbox's own connections to providers, shared with nobody, each used on one lane alone. Idle ones end with the generation:
     /// their addresses were judged by it.
-    pub client: Client,
+    pub client: PerLane<Client>,
     /// For what met a connection that was just closing.
     pub fresh_client: Client,
     /// Secrets opened so far, by the placeholder that stands for each: in one policy no two bindings
@@ -44,7 +45,7 @@ impl Generation {
         upstream: &Arc<Upstream>,
     ) -> Self {
         Self {
-            client: upstream.client(&policy),
+            client: PerLane::new(|| upstream.client(&policy)),
             fresh_client: upstream.fresh_client(&policy),
             source,
             policy,

@@ -150,7 +150,7 @@ async fn answered(
     record: &Record,
 ) -> Result<Response<Incoming>, Refusal> {
     let again = repeatable(&request);
-    let first = attempt(&generation.client, request, record).await?;
+    let first = attempt(generation.client.here(), request, record).await?;
     let answer = match (first, again) {
         (Err(error), Some(again)) if is_broken_off(&error) => {
             attempt(&generation.fresh_client, again, record).await?
