@@ -71,7 +71,6 @@ impl World {
             allowed_ranges: vec!["127.0.0.77/32".parse().unwrap()],
             resolvers: Vec::new(),
             drop_to_uid: None,
-            resolvers: Vec::new(),
         };
         Self {
             dir,
