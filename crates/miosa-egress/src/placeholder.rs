@@ -43,6 +43,8 @@ static MARKER_IN_BASE64: LazyLock<[String; 3]> = LazyLock::new(|| {
     })
 });
 
+static MARKER_IN_HEX: LazyLock<String> = LazyLock::new(|| hex::encode(PLACEHOLDER_PREFIX));
+
 /// All placeholders in the head of a request.
 pub(crate) fn scan(policy: &CompiledPolicy, parts: &Parts) -> Vec<Found> {
     let mut found = Vec::new();
@@ -73,7 +75,7 @@ pub(crate) fn is_in(text: &[u8]) -> bool {
     views(text)
         .iter()
         .any(|view| find_marker(view, 0).is_some())
-        || has_base64_marker(text)
+        || is_disguised(text)
 }
 
 /// A path as it may be audited: one that holds a placeholder is left out altogether.
@@ -88,8 +90,8 @@ fn scan_text(policy: &CompiledPolicy, text: &[u8]) -> Vec<Option<usize>> {
     let views = views(text);
     let readings = views.iter().map(|view| scan_view(policy, view));
     let most = readings.max_by_key(Vec::len).unwrap_or_default();
-    let is_disguised = most.is_empty() && has_base64_marker(text);
-    if is_disguised { vec![None] } else { most }
+    let only_disguised = most.is_empty() && is_disguised(text);
+    if only_disguised { vec![None] } else { most }
 }
 
 fn scan_view(policy: &CompiledPolicy, view: &[u8]) -> Vec<Option<usize>> {
@@ -125,6 +127,13 @@ fn find_marker(text: &[u8], from: usize) -> Option<usize> {
     let is_marker =
         |window: &[u8]| (window[0] | 0x20) == marker[0] && window.eq_ignore_ascii_case(marker);
     Some(from + windows.position(is_marker)?)
+}
+
+/// Row 87: the marker in base64 or in hexadecimal.
+fn is_disguised(text: &[u8]) -> bool {
+    let marker = MARKER_IN_HEX.as_bytes();
+    let is_marker = |window: &[u8]| window.eq_ignore_ascii_case(marker);
+    has_base64_marker(text) || text.windows(marker.len()).any(is_marker)
 }
 
 fn has_base64_marker(text: &[u8]) -> bool {
@@ -180,6 +189,9 @@ mod tests {
             let encoded = STANDARD.encode(format!("{user}{token}"));
             assert!(is_in(encoded.as_bytes()), "{encoded}");
             assert!(is_in(format!("Basic {encoded}").as_bytes()));
+        }
+        for encoded in [hex::encode(token), hex::encode_upper(token)] {
+            assert!(is_in(format!("Bearer {encoded}").as_bytes()), "{encoded}");
         }
         for text in [
             "",
