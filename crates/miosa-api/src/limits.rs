@@ -104,3 +104,27 @@ pub const AUDIT_PENDING_BYTES_MAX: usize = 64 * 1024;
 pub const REFUSED_BODY_BYTES_MAX: u64 = 1024 * 1024;
 /// How long that reading may take.
 pub const REFUSED_BODY_TIMEOUT: Duration = Duration::from_secs(2);
+/// Connections of one sandbox over [`BROKER_CONNECTIONS_PER_SANDBOX_MAX`] that are told so at a time;
+/// more of them wait.
+pub const BROKER_REFUSALS_PER_SANDBOX_MAX: usize = 16;
+/// How long such a connection may take to hear it.
+pub const BROKER_REFUSAL_TIMEOUT: Duration = Duration::from_secs(5);
+/// Placeholders of nobody that one sandbox may send at once, and a second after that; then nothing with
+/// a placeholder passes. A program with an old environment tries again some times, a guess has to try
+/// for ever.
+pub const GUESSES_AT_ONCE_MAX: u32 = 100;
+/// The same a second.
+pub const GUESSES_PER_SECOND_MAX: u32 = 1;
+/// Leaf certificates made for one sandbox at once: as many as are kept.
+pub const LEAVES_AT_ONCE_MAX: u32 = 512;
+/// The same a second: more names than any real program visits.
+pub const LEAVES_PER_SECOND_MAX: u32 = 20;
+/// Look-ups of one sandbox at once.
+pub const DNS_AT_ONCE_MAX: u32 = 4000;
+/// The same a second: a build that fetches from many hosts stays far below.
+pub const DNS_PER_SECOND_MAX: u32 = 500;
+/// Odd look-ups of one sandbox written down at once: the audit tells of a channel through names, it need
+/// not keep what was sent through it.
+pub const DNS_AUDITED_AT_ONCE_MAX: u32 = 100;
+/// The same a second.
+pub const DNS_AUDITED_PER_SECOND_MAX: u32 = 1;

@@ -5,15 +5,17 @@ use std::net::SocketAddr;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use miosa_api::limits::BROKER_REFUSAL_TIMEOUT;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Handle;
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::timeout;
 
 use crate::broker::Broker;
 use crate::connection::{self, Peer};
 use crate::dns;
 use crate::handoff::Listeners;
-use crate::sandbox::Listening;
+use crate::sandbox::{Listening, Sandbox};
 
 /// Pause when the process is out of descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -25,9 +27,9 @@ pub fn start(broker: &Arc<Broker>, listening: &Arc<Listening>, listeners: Listen
         dns_udp,
         dns_tcp,
     } = listeners;
-    let names = Arc::clone(&listening.sandbox.names);
+    let asker = dns::Asker::new(broker, &listening.sandbox);
     spawn(broker, listening, async move {
-        dns::serve_udp(&dns_udp, &names).await
+        dns::serve_udp(&dns_udp, &asker).await
     });
     spawn(
         broker,
@@ -70,9 +72,15 @@ async fn accept_all(
     listening: Arc<Listening>,
 ) -> io::Result<()> {
     loop {
-        let Some((stream, permit)) = accept(&tcp, &listening).await? else {
-            continue;
+        let place = Place::find(&listening.sandbox).await;
+        let stream = match tcp.accept().await {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                pause_after(&error).await?;
+                continue;
+            }
         };
+        let place = place.better(&listening.sandbox);
         let sandbox = Arc::clone(&listening.sandbox);
         let shared = Arc::clone(&broker);
         // Out of this runtime, to be taken into the lane's.
@@ -85,11 +93,45 @@ async fn accept_all(
                 dialled: dialled(&stream)?,
                 sandbox,
                 broker: shared,
+                is_one_too_many: matches!(place, Place::Refused(_)),
             };
-            let result = connection::serve(peer, stream).await;
-            drop(permit);
+            let limit = peer.is_one_too_many.then_some(BROKER_REFUSAL_TIMEOUT);
+            let serving = connection::serve(peer, stream);
+            let result = match limit {
+                Some(limit) => timeout(limit, serving).await.unwrap_or(Ok(())),
+                None => serving.await,
+            };
+            drop(place);
             result
         });
+    }
+}
+
+/// A connection's place among those of its sandbox. When all are taken, some connections more are
+/// served a refusal; beyond these callers wait in the listener's own queue, and other sandboxes notice
+/// nothing.
+enum Place {
+    Served(#[expect(dead_code, reason = "held")] OwnedSemaphorePermit),
+    Refused(OwnedSemaphorePermit),
+}
+
+impl Place {
+    async fn find(sandbox: &Sandbox) -> Self {
+        let closed = "the semaphore is never closed";
+        tokio::select! {
+            biased;
+            permit = Arc::clone(&sandbox.permits).acquire_owned() => Self::Served(permit.expect(closed)),
+            permit = Arc::clone(&sandbox.refusals).acquire_owned() => Self::Refused(permit.expect(closed)),
+        }
+    }
+
+    /// A real place, if one became free while nobody came.
+    fn better(self, sandbox: &Sandbox) -> Self {
+        let free = || Arc::clone(&sandbox.permits).try_acquire_owned();
+        match self {
+            Self::Refused(permit) => free().map_or(Self::Refused(permit), Self::Served),
+            served @ Self::Served(_) => served,
+        }
     }
 }
 
@@ -102,17 +144,16 @@ async fn accept_dns(
         let Some((stream, permit)) = accept(&tcp, &listening).await? else {
             continue;
         };
-        let names = Arc::clone(&listening.sandbox.names);
+        let asker = dns::Asker::new(&broker, &listening.sandbox);
         spawn(&broker, &listening, async move {
-            let result = dns::serve_tcp(stream, names).await;
+            let result = dns::serve_tcp(stream, &asker).await;
             drop(permit);
             result
         });
     }
 }
 
-/// Takes a permit, then a connection: beyond the limit callers wait in the listener's own queue, and
-/// other sandboxes notice nothing.
+/// Takes a permit, then a connection: beyond the limit callers wait in the listener's own queue.
 async fn accept(
     tcp: &TcpListener,
     listening: &Listening,

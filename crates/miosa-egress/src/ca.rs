@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use miosa_api::limits::LEAVES_PER_SANDBOX_MAX;
+use miosa_api::limits::{LEAVES_AT_ONCE_MAX, LEAVES_PER_SANDBOX_MAX, LEAVES_PER_SECOND_MAX};
 use moka::sync::Cache;
 use p256::ecdsa::signature::Signer;
 use rcgen::{
@@ -17,6 +17,8 @@ use rcgen::{
 use rustls::ServerConfig;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use time::OffsetDateTime;
+
+use crate::rate::Rate;
 
 /// Leaves are made anew after this.
 const LEAF_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
@@ -34,6 +36,9 @@ pub enum CaError {
     /// A certificate could not be made.
     #[error("a certificate could not be made")]
     Certificate(#[from] rcgen::Error),
+    /// Too many names in a short time.
+    #[error("too many certificates in a short time")]
+    TooMany,
     /// TLS refused the certificate.
     #[error("TLS refused the certificate")]
     Tls(#[from] rustls::Error),
@@ -72,6 +77,7 @@ pub struct SandboxCa {
     pem: String,
     leaf_key: KeyPair,
     leaves: Cache<String, Arc<ServerConfig>>,
+    minting: Rate,
 }
 
 impl SandboxCa {
@@ -95,6 +101,7 @@ impl SandboxCa {
                 .max_capacity(LEAVES_PER_SANDBOX_MAX)
                 .time_to_live(LEAF_KEPT)
                 .build(),
+            minting: Rate::new(LEAVES_AT_ONCE_MAX, LEAVES_PER_SECOND_MAX),
         })
     }
 
@@ -109,6 +116,9 @@ impl SandboxCa {
     pub fn server_config(&self, host: &str) -> Result<Arc<ServerConfig>, CaError> {
         if let Some(config) = self.leaves.get(host) {
             return Ok(config);
+        }
+        if !self.minting.take() {
+            return Err(CaError::TooMany);
         }
         let config = Arc::new(self.make_server_config(host)?);
         self.leaves.insert(host.to_owned(), Arc::clone(&config));
@@ -178,6 +188,17 @@ mod tests {
         let other = SandboxCa::new(&[8; 32], "sandbox-1").expect("an authority");
         assert_eq!(first.pem(), again.pem());
         assert_ne!(first.pem(), other.pem());
+    }
+
+    #[test]
+    fn row_142_names_without_end_make_no_certificates_without_end() {
+        let ca = SandboxCa::new(&[7; 32], "sandbox-1").expect("an authority");
+        let known = ca.server_config("a.example.com").expect("a leaf");
+        while ca.minting.take() {}
+        let refused = ca.server_config("b.example.com");
+        assert!(matches!(refused, Err(CaError::TooMany)));
+        let again = ca.server_config("a.example.com").expect("the known one");
+        assert!(Arc::ptr_eq(&known, &again));
     }
 
     #[test]

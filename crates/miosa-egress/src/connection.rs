@@ -6,16 +6,19 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 use miosa_api::broker::RefusalCode;
-use tokio::io::AsyncWriteExt;
+use miosa_api::limits::{REFUSED_BODY_BYTES_MAX, REFUSED_BODY_TIMEOUT};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 use crate::audit::{Record, Transport};
 use crate::broker::Broker;
+use crate::ca::CaError;
 use crate::dns;
 use crate::first_bytes::{self, FirstBytes};
 use crate::http_server::{self, Service, Verdict};
 use crate::own_refusal::own_refusal;
 use crate::policy::{Connect, Destination, Host};
+use crate::refusal::Refusal;
 use crate::sandbox::{Generation, Sandbox};
 use crate::tunnel::{self, Grant};
 use crate::weaken::{self, Defence, is_off};
@@ -28,6 +31,8 @@ pub struct Peer {
     pub sandbox: Arc<Sandbox>,
     /// The address it dialled.
     pub dialled: SocketAddr,
+    /// Whether its sandbox has all the connections it may have.
+    pub is_one_too_many: bool,
 }
 
 /// Serves one connection to its end.
@@ -55,7 +60,9 @@ async fn serve_tls(
     let (destination, is_match) = peer.tls_destination(server_name.as_deref());
     // Clients check the certificate against what they asked for.
     let leaf_name = server_name.unwrap_or_else(|| destination.host.to_string());
-    let verdict = if is_match {
+    let verdict = if peer.is_one_too_many {
+        Verdict::Refuse(RefusalCode::TooManyRequests)
+    } else if is_match {
         match generation.policy.decide_connect(&destination) {
             Connect::Tunnel => {
                 let upstream = peer.broker.upstream();
@@ -74,10 +81,15 @@ async fn serve_tls(
     } else {
         Verdict::Refuse(RefusalCode::ServerNameMismatch)
     };
-    let config = generation
-        .ca
-        .server_config(&leaf_name)
-        .map_err(io::Error::other)?;
+    let config = match generation.ca.server_config(&leaf_name) {
+        Ok(config) => config,
+        Err(CaError::TooMany) => {
+            let mut record = peer.record(Transport::Connect);
+            record.refuse(&own_refusal(RefusalCode::TooManyRequests));
+            return Ok(());
+        }
+        Err(error) => return Err(io::Error::other(error)),
+    };
     let service = Service::new(peer, destination, verdict, Transport::Intercept);
     http_server::serve_tls(service, config, bytes.freeze(), stream).await
 }
@@ -104,7 +116,9 @@ async fn serve_http(peer: Peer, bytes: BytesMut, stream: TcpStream) -> io::Resul
     let known = peer.name();
     // Without TLS a forgotten address is not adopted: the caller looks the name up again.
     let is_forgotten = known.is_none() && dns::is_synthetic(address);
-    let verdict = if is_forgotten {
+    let verdict = if peer.is_one_too_many {
+        Verdict::Refuse(RefusalCode::TooManyRequests)
+    } else if is_forgotten {
         Verdict::Refuse(RefusalCode::AuthorityMismatch)
     } else {
         Verdict::Decide
@@ -120,10 +134,17 @@ async fn serve_http(peer: Peer, bytes: BytesMut, stream: TcpStream) -> io::Resul
 }
 
 /// Says in HTTP that only TLS and HTTP pass: many programs show the first line they get.
-async fn refuse_other(peer: &Peer, mut stream: TcpStream) -> io::Result<()> {
-    let mut record = peer.record(Transport::Connect);
+async fn refuse_other(peer: &Peer, stream: TcpStream) -> io::Result<()> {
     let refusal = own_refusal(RefusalCode::ProtocolNotAllowed);
-    record.refuse(&refusal);
+    peer.record(Transport::Connect).refuse(&refusal);
+    refuse_raw(&refusal, stream).await
+}
+
+/// Writes a refusal as HTTP/1.1 by hand, and ends the connection.
+pub async fn refuse_raw(
+    refusal: &Refusal,
+    mut stream: impl AsyncRead + AsyncWrite + Unpin,
+) -> io::Result<()> {
     let body = refusal.to_body();
     let head = format!(
         "HTTP/1.1 {}\r\ncontent-type: application/json\r\nx-miosa-refusal: {}\r\n\
@@ -134,7 +155,13 @@ async fn refuse_other(peer: &Peer, mut stream: TcpStream) -> io::Result<()> {
     );
     stream.write_all(head.as_bytes()).await?;
     stream.write_all(&body).await?;
-    stream.shutdown().await
+    stream.shutdown().await?;
+    // Bytes that nobody read would make the end a reset, which takes the answer with it.
+    let mut rest = stream.take(REFUSED_BODY_BYTES_MAX);
+    let mut nowhere = tokio::io::sink();
+    let reading = tokio::io::copy(&mut rest, &mut nowhere);
+    drop(tokio::time::timeout(REFUSED_BODY_TIMEOUT, reading).await);
+    Ok(())
 }
 
 impl Peer {

@@ -3,10 +3,12 @@
 //! hyper parses strictly; its limits on heads, streams and resets are set here.
 
 use std::convert::Infallible;
-use std::io::{self, Cursor};
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use http::header::CONNECTION;
+use http::{HeaderValue, Version};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -18,18 +20,19 @@ use miosa_api::limits::{
     BROKER_STREAMS_MAX, FIRST_BYTES_TIMEOUT,
 };
 use rustls::ServerConfig;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use crate::audit::Transport;
 use crate::body::AnswerBody;
-use crate::connection::Peer;
+use crate::connection::{Peer, refuse_raw};
+use crate::first_head;
 use crate::own_refusal::own_refusal;
 use crate::policy::Destination;
+use crate::replay::Replay;
 use crate::sandbox::Generation;
 use crate::serve;
-#[cfg(feature = "weaken")]
 use crate::weaken::{Defence, is_off};
 
 /// Flow control windows towards the sandbox.
@@ -97,10 +100,11 @@ pub async fn serve_tls(
     first: Bytes,
     stream: TcpStream,
 ) -> io::Result<()> {
-    let handshake = TlsAcceptor::from(config).accept(replay(first, stream));
+    let handshake = TlsAcceptor::from(config).accept(Replay::new(first, stream));
     let handshake = tokio::time::timeout(FIRST_BYTES_TIMEOUT, handshake).await;
     match handshake.map_err(io::Error::from).flatten() {
-        Ok(tls) => serve_on(service, tls).await,
+        Ok(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2") => serve_on(service, tls).await,
+        Ok(tls) => serve_http1(service, Bytes::new(), tls).await,
         Err(error) => {
             // The caller does not trust us or speaks an older TLS: it was refused, whoever did it.
             let refusal = own_refusal(RefusalCode::ProtocolNotAllowed);
@@ -112,13 +116,26 @@ pub async fn serve_tls(
 
 /// Answers HTTP without TLS.
 pub async fn serve_plain(service: Service, first: Bytes, stream: TcpStream) -> io::Result<()> {
-    serve_on(service, replay(first, stream)).await
+    serve_http1(service, first, stream).await
 }
 
-/// The stream as it was before its first bytes were read.
-fn replay(first: Bytes, stream: TcpStream) -> impl AsyncRead + AsyncWrite + Unpin + Send + 'static {
-    let (read, write) = stream.into_split();
-    tokio::io::join(Cursor::new(first).chain(read), write)
+/// Answers HTTP/1 whose first head is fit.
+async fn serve_http1<S>(service: Service, first: Bytes, mut stream: S) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    if is_off(Defence::StrictFraming) {
+        return serve_on(service, Replay::new(first, stream)).await;
+    }
+    match first_head::read(&mut stream, &first).await? {
+        None => Ok(()),
+        Some(Ok(first)) => serve_on(service, Replay::new(first, stream)).await,
+        Some(Err(code)) => {
+            let refusal = own_refusal(code);
+            service.peer.record(service.transport).refuse(&refusal);
+            refuse_raw(&refusal, stream).await
+        }
+    }
 }
 
 async fn serve_on<S>(service: Service, stream: S) -> io::Result<()>
@@ -126,14 +143,38 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = Arc::new(service);
+    let shared = Arc::clone(&service);
     let answer = service_fn(move |request: Request<Incoming>| {
-        let service = Arc::clone(&service);
-        async move { Ok::<Response<AnswerBody>, Infallible>(serve::serve(&service, request).await) }
+        let service = Arc::clone(&shared);
+        async move {
+            let is_http1 = request.version() < Version::HTTP_2;
+            let mut response = serve::serve(&service, request).await;
+            if is_http1 && service.peer.is_one_too_many {
+                let close = HeaderValue::from_static("close");
+                response.headers_mut().insert(CONNECTION, close);
+            }
+            Ok::<Response<AnswerBody>, Infallible>(response)
+        }
     });
-    server()
+    let served = server()
         .serve_connection_with_upgrades(TokioIo::new(stream), answer)
-        .await
-        .map_err(io::Error::other)
+        .await;
+    served.map_err(|error| {
+        if let Some(code) = refused_by_parser(error.as_ref()) {
+            let mut record = service.peer.record(service.transport);
+            record.refuse(&own_refusal(code));
+        }
+        io::Error::other(error)
+    })
+}
+
+/// What the parser itself answered with an empty 400 or 431.
+fn refused_by_parser(error: &(dyn std::error::Error + 'static)) -> Option<RefusalCode> {
+    let error = error.downcast_ref::<hyper::Error>()?;
+    match (error.is_parse_too_large(), error.is_parse()) {
+        (true, _) => Some(RefusalCode::HeadTooLarge),
+        (false, is_parse) => is_parse.then_some(RefusalCode::MalformedRequest),
+    }
 }
 
 fn server() -> auto::Builder<TokioExecutor> {

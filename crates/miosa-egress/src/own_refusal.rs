@@ -53,6 +53,18 @@ const fn words(code: RefusalCode) -> (&'static str, &'static str) {
             "The host's certificate does not verify.",
             "The host must have a certificate for its name from an authority the broker trusts.",
         ),
+        RefusalCode::TooManyRequests => (
+            "This sandbox has too many connections at a time, or sent too many unknown placeholders.",
+            "Close connections that are not used, use the variables as they are, and try again later.",
+        ),
+        RefusalCode::MalformedRequest => (
+            "The request's head can be read in two ways, or did not come in time.",
+            "Send the request with an ordinary HTTP client.",
+        ),
+        RefusalCode::HeadTooLarge => (
+            "The request's head is too large.",
+            "Send fewer or shorter headers.",
+        ),
         RefusalCode::UpgradeNotAllowed => (
             "Only upgrades to WebSocket are passed on.",
             "Use plain HTTP or a WebSocket.",

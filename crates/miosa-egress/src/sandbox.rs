@@ -3,7 +3,11 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use miosa_api::broker::{BindingPolicy, SandboxPolicy};
-use miosa_api::limits::BROKER_CONNECTIONS_PER_SANDBOX_MAX;
+use miosa_api::limits::{
+    BROKER_CONNECTIONS_PER_SANDBOX_MAX, BROKER_REFUSALS_PER_SANDBOX_MAX, DNS_AT_ONCE_MAX,
+    DNS_AUDITED_AT_ONCE_MAX, DNS_AUDITED_PER_SECOND_MAX, DNS_PER_SECOND_MAX, GUESSES_AT_ONCE_MAX,
+    GUESSES_PER_SECOND_MAX,
+};
 use miosa_vault::OpenError;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
@@ -14,6 +18,7 @@ use crate::dns::NameTable;
 use crate::lanes::PerLane;
 use crate::opened::Opened;
 use crate::policy::CompiledPolicy;
+use crate::rate::Rate;
 use crate::upstream::{Client, Upstream};
 use crate::weaken::{Defence, is_off};
 
@@ -85,6 +90,14 @@ pub struct Sandbox {
     pub generation: watch::Sender<Option<Arc<Generation>>>,
     /// One a connection.
     pub permits: Arc<Semaphore>,
+    /// One a connection that is told that there are too many.
+    pub refusals: Arc<Semaphore>,
+    /// Placeholders of nobody.
+    pub guesses: Rate,
+    /// Look-ups of names.
+    pub lookups: Rate,
+    /// Look-ups that are written down.
+    pub lookups_audited: Rate,
     /// Cancelled when the server forgets the sandbox.
     pub cancel: CancellationToken,
     listening: Mutex<Option<Arc<Listening>>>,
@@ -108,6 +121,10 @@ impl Sandbox {
             names: Arc::default(),
             generation: watch::Sender::new(None),
             permits: Arc::new(Semaphore::new(connections_max())),
+            refusals: Arc::new(Semaphore::new(BROKER_REFUSALS_PER_SANDBOX_MAX)),
+            guesses: Rate::new(GUESSES_AT_ONCE_MAX, GUESSES_PER_SECOND_MAX),
+            lookups: Rate::new(DNS_AT_ONCE_MAX, DNS_PER_SECOND_MAX),
+            lookups_audited: Rate::new(DNS_AUDITED_AT_ONCE_MAX, DNS_AUDITED_PER_SECOND_MAX),
             cancel,
             listening: Mutex::new(None),
         }

@@ -19,7 +19,8 @@ use crate::body::{AnswerBody, RequestBody, pass_over};
 use crate::forward;
 use crate::http_server::{Service, Verdict};
 use crate::own_refusal::own_refusal;
-use crate::policy::{Connect, Destination};
+use crate::policy::{Authorized, Connect, Destination};
+use crate::rate::Rate;
 use crate::redact::Redactor;
 use crate::refusal::Refusal;
 use crate::request::Received;
@@ -74,11 +75,30 @@ fn judge(
 ) -> Result<(Arc<Generation>, Substituted), Refusal> {
     let generation = service.decide(record)?;
     let received = Received::new(&service.destination, parts)?;
-    let authorized = generation.policy.authorize(received)?;
+    let decided = generation.policy.authorize(received);
+    let authorized = unless_guessing(&service.peer.sandbox.guesses, decided)?;
     record.allow();
     let substituted =
         authorized.substitute(&|binding| generation.open(&service.peer.broker, binding))?;
     Ok((generation, substituted))
+}
+
+/// Row 90: a sandbox that sends placeholders of nobody without end learns nothing more, of right ones
+/// neither.
+fn unless_guessing(
+    guesses: &Rate,
+    decided: Result<Authorized, Refusal>,
+) -> Result<Authorized, Refusal> {
+    let passes = match &decided {
+        Err(refusal) if refusal.code == RefusalCode::PlaceholderUnknown => guesses.take(),
+        Ok(authorized) if authorized.binding().is_some() => !guesses.is_spent(),
+        _ => true,
+    };
+    if passes {
+        decided
+    } else {
+        Err(own_refusal(RefusalCode::TooManyRequests))
+    }
 }
 
 /// What follows a request's head.

@@ -43,6 +43,8 @@ pub enum Transport {
     Http,
     /// Nothing but a connection.
     Connect,
+    /// A look-up of a name.
+    Dns,
 }
 
 /// An event in the making; written when dropped.
@@ -185,6 +187,7 @@ impl Transport {
             Self::Tunnel => "tunnel",
             Self::Http => "http",
             Self::Connect => "connect",
+            Self::Dns => "dns",
         }
     }
 }

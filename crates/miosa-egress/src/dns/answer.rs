@@ -58,7 +58,7 @@ fn fill(request: &Message, response: &mut Message, table: &mut NameTable) -> Res
 }
 
 /// The name as policy writes it, if it could be a host of the internet.
-fn host_name(name: &Name) -> Option<String> {
+pub(super) fn host_name(name: &Name) -> Option<String> {
     let labels = usize::from(name.num_labels());
     if !(2..=DNS_LABELS_MAX).contains(&labels) {
         return None;

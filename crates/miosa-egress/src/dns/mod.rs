@@ -6,9 +6,11 @@
 //! here therefore tells nobody anything.
 
 mod answer;
+mod asker;
 mod serve;
 mod table;
 
 pub use answer::answer;
+pub use asker::Asker;
 pub use serve::{serve_tcp, serve_udp};
 pub use table::{NameTable, is_synthetic};

@@ -1,14 +1,13 @@
 //! DNS over the sandbox's UDP and TCP sockets.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
-use super::{NameTable, answer};
+use super::Asker;
 
 /// Largest question; the answer is hardly larger.
 const QUESTION_BYTES_MAX: usize = 4096;
@@ -16,7 +15,7 @@ const QUESTION_BYTES_MAX: usize = 4096;
 const TCP_IDLE_MAX: Duration = Duration::from_secs(10);
 
 /// Answers datagrams until the socket fails.
-pub async fn serve_udp(socket: &UdpSocket, table: &Mutex<NameTable>) -> io::Result<()> {
+pub async fn serve_udp(socket: &UdpSocket, asker: &Asker) -> io::Result<()> {
     let mut buffer = [0; QUESTION_BYTES_MAX];
     loop {
         let (length, from) = match socket.recv_from(&mut buffer).await {
@@ -25,7 +24,7 @@ pub async fn serve_udp(socket: &UdpSocket, table: &Mutex<NameTable>) -> io::Resu
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
             Err(error) => return Err(error),
         };
-        if let Some(bytes) = answer_locked(&buffer[..length], table)
+        if let Some(bytes) = asker.answer(&buffer[..length])
             && let Err(error) = socket.send_to(&bytes, from).await
         {
             tracing::debug!(%error, "a DNS answer was not delivered");
@@ -34,7 +33,7 @@ pub async fn serve_udp(socket: &UdpSocket, table: &Mutex<NameTable>) -> io::Resu
 }
 
 /// Answers the questions of one connection.
-pub async fn serve_tcp(mut stream: TcpStream, table: Arc<Mutex<NameTable>>) -> io::Result<()> {
+pub async fn serve_tcp(mut stream: TcpStream, asker: &Asker) -> io::Result<()> {
     let mut buffer = [0; QUESTION_BYTES_MAX];
     loop {
         let question = async {
@@ -50,7 +49,7 @@ pub async fn serve_tcp(mut stream: TcpStream, table: Arc<Mutex<NameTable>>) -> i
             Ok(Err(error)) => return Err(error),
             Err(_) => return Ok(()),
         };
-        let Some(bytes) = answer_locked(&buffer[..length], &table) else {
+        let Some(bytes) = asker.answer(&buffer[..length]) else {
             return Ok(());
         };
         let mut framed = Vec::with_capacity(2 + bytes.len());
@@ -58,11 +57,4 @@ pub async fn serve_tcp(mut stream: TcpStream, table: Arc<Mutex<NameTable>>) -> i
         framed.extend_from_slice(&bytes);
         stream.write_all(&framed).await?;
     }
-}
-
-fn answer_locked(question: &[u8], table: &Mutex<NameTable>) -> Option<Vec<u8>> {
-    answer(
-        question,
-        &mut table.lock().unwrap_or_else(PoisonError::into_inner),
-    )
 }
