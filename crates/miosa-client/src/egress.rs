@@ -16,8 +16,12 @@ pub struct AuditQuery {
     pub action: Option<String>,
     /// Only after this moment (RFC 3339, or an age such as `7d`).
     pub since: Option<String>,
+    /// Only up to this moment, in the same words.
+    pub until: Option<String>,
     /// How many.
     pub limit: Option<u32>,
+    /// Where the page before ended.
+    pub cursor: Option<String>,
 }
 
 impl Client {
@@ -41,7 +45,9 @@ impl Client {
             .query_opt("host", query.host.as_deref())
             .query_opt("action", query.action.as_deref())
             .query_opt("since", query.since.as_deref())
+            .query_opt("until", query.until.as_deref())
             .query_opt("limit", query.limit)
+            .query_opt("cursor", query.cursor.as_deref())
             .answer()
             .await
     }

@@ -19,6 +19,7 @@ mod error;
 mod exec;
 mod file;
 mod identity;
+mod network;
 mod path;
 mod preview;
 mod run;

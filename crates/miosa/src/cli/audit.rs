@@ -1,5 +1,8 @@
 //! `miosa audit`: every request of a sandbox and what became of it.
 
+mod export;
+mod tail;
+
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -28,6 +31,16 @@ pub enum Audit {
         miosa audit verify\n  \
         miosa audit verify --file egress.jsonl.1 --file egress.jsonl")]
     Verify(Verify),
+    /// Show the newest events, oldest first, and with --follow those that come
+    #[command(after_help = "Examples:\n  \
+        miosa audit tail --sandbox <id> --follow\n  \
+        miosa audit tail --action reject -n 50")]
+    Tail(tail::Tail),
+    /// Write all events out, as CSV or JSON
+    #[command(after_help = "Examples:\n  \
+        miosa audit export --sandbox <id> --since 24h --format csv --output audit.csv\n  \
+        miosa audit export --format jsonl | jq .host")]
+    Export(export::Export),
 }
 
 /// Which chain.
@@ -49,9 +62,9 @@ fn head(text: &str) -> std::result::Result<Head, String> {
         .map_err(|()| "a head is a number and a hash, as `miosa audit verify` shows it".to_owned())
 }
 
-/// Which events.
+/// What events are narrowed by.
 #[derive(Args)]
-pub struct List {
+pub struct Narrow {
     /// Only of this sandbox
     #[arg(long, value_name = "ID")]
     sandbox: Option<String>,
@@ -61,6 +74,24 @@ pub struct List {
     /// Only with this action: `allow`, `reject`, `error` or `client_cancel`
     #[arg(long)]
     action: Option<String>,
+}
+
+impl Narrow {
+    fn query(self) -> AuditQuery {
+        AuditQuery {
+            sandbox: self.sandbox,
+            host: self.host,
+            action: self.action,
+            ..AuditQuery::default()
+        }
+    }
+}
+
+/// Which events.
+#[derive(Args)]
+pub struct List {
+    #[command(flatten)]
+    narrow: Narrow,
     /// Only after this moment (RFC 3339), or not older than this (`7d`)
     #[arg(long)]
     since: Option<String>,
@@ -74,6 +105,8 @@ impl Audit {
     pub async fn run(self, client: &Client, printer: &Printer) -> Result<ExitCode> {
         match self {
             Self::List(args) => list(args, client, printer).await,
+            Self::Tail(args) => tail::tail(args, client, printer).await,
+            Self::Export(args) => export::export(args, client, printer).await,
             Self::Verify(args) if args.file.is_empty() => {
                 let report = client.audit_verify().await?.data()?;
                 Ok(show(&report, printer))
@@ -141,11 +174,9 @@ fn show(report: &Report, printer: &Printer) -> ExitCode {
 
 async fn list(args: List, client: &Client, printer: &Printer) -> Result<ExitCode> {
     let query = AuditQuery {
-        sandbox: args.sandbox,
-        host: args.host,
-        action: args.action,
         since: args.since,
         limit: args.limit,
+        ..args.narrow.query()
     };
     let answer = client.audit(&query).await?;
     printer.show(&answer, |events| View::Table {

@@ -11,6 +11,7 @@ mod errors;
 mod files;
 mod help;
 mod identity;
+mod network;
 mod rules;
 mod sandbox;
 mod server;

@@ -9,6 +9,7 @@ mod connectors;
 mod isolation;
 mod lifecycle;
 mod main_job;
+mod network;
 mod support;
 mod trust;
 
@@ -65,6 +66,9 @@ fn trials(ground: Ground<'_>) -> Vec<Trial> {
         isolation::the_sandbox_is_its_own_machine,
         isolation::no_packet_leaves_but_through_the_broker,
         isolation::limits_hold,
+        network::a_change_holds_at_once_and_on_open_connections,
+        network::what_was_refused_is_pending_until_it_is_decided,
+        network::why_agrees_with_what_happens,
         trust::every_runtime_trusts_the_broker,
         agents::codex_calls_the_connector,
         agents::a_custom_command_is_an_agent,

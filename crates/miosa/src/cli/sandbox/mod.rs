@@ -9,6 +9,7 @@ mod exec;
 mod files;
 mod lifecycle;
 mod list;
+mod network;
 mod policy;
 mod preview;
 mod prompt;
@@ -16,6 +17,7 @@ mod service;
 mod transfer;
 mod usage;
 mod wait;
+mod why;
 
 use std::process::ExitCode;
 
@@ -118,6 +120,14 @@ pub enum Sandbox {
     /// Change settings of a sandbox
     #[command(subcommand)]
     Config(policy::Config),
+    /// See and change where a sandbox may go
+    #[command(subcommand)]
+    Network(network::Network),
+    /// Say whether a request of a sandbox would pass, and why
+    #[command(
+        after_help = "Examples:\n  miosa sandbox why <id> https://api.anthropic.com/v1/messages --method POST"
+    )]
+    Why(why::Why),
     /// Run named long-lived programs
     #[command(subcommand)]
     Service(service::Service),
@@ -200,6 +210,8 @@ impl Sandbox {
             Self::Wait(args) => preview::wait(args, client, printer).await,
             Self::Command(verb) => verb.run(client, printer).await,
             Self::Config(verb) => verb.run(client, printer).await,
+            Self::Network(verb) => verb.run(client, printer).await,
+            Self::Why(args) => why::why(args, client, printer).await,
             Self::Service(verb) => verb.run(client, printer).await,
             Self::Env(verb) => verb.run(client, printer).await,
             Self::Doctor(args) => doctor::doctor(args, settings, client, printer).await,

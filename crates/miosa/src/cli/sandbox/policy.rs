@@ -86,9 +86,13 @@ async fn network_policy(
     client: &Client,
     printer: &Printer,
 ) -> Result<ExitCode> {
-    let policy = args.policy.policy().ok_or_else(|| {
+    let mut policy = args.policy.policy().ok_or_else(|| {
         CliError::usage("no policy is given").hint("give --network-policy allow-all or deny-all")
     })?;
+    if args.policy.network_policy.is_none() {
+        // Rules alone open nothing that `network lockdown` has closed.
+        policy.mode.clear();
+    }
     let mut metadata = Map::new();
     metadata.insert("network_policy".to_owned(), json!(policy));
     let patch = PatchSandbox {
