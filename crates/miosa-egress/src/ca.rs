@@ -209,6 +209,13 @@ mod tests {
             &one,
             &ca.server_config("a.example.com").expect("a leaf")
         ));
+        // Row 20: nothing is accepted before a handshake, and sessions are of one name.
+        assert_eq!(
+            (one.max_early_data_size, one.ticketer.enabled()),
+            (0, false)
+        );
+        let other = ca.server_config("b.example.com").expect("a leaf");
+        assert!(!Arc::ptr_eq(&one.session_storage, &other.session_storage));
         assert!(!Arc::ptr_eq(
             &one,
             &ca.server_config("b.example.com").expect("a leaf")

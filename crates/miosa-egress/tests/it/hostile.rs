@@ -1,16 +1,18 @@
 //! Callers that do not keep to the protocols, or want too much: each is refused in words, within bounds,
 //! and written down.
 
+use std::sync::Arc;
+
 use http::Version;
 use miosa_api::audit::AuditEvent;
 use miosa_api::limits::{BROKER_CONNECTIONS_PER_SANDBOX_MAX, GUESSES_AT_ONCE_MAX};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
+use tokio::net::{TcpListener, TcpStream};
 
 use crate::client::{Client, tls};
 use crate::provider::{Authority, Provider};
 use crate::sandbox::Sandbox;
-use crate::world::{World, audit_only, patiently};
+use crate::world::{CANARY, World, audit_only, patiently};
 
 const HOST: &str = "api.example.com";
 
@@ -309,4 +311,52 @@ async fn rows_035_038_odd_look_ups_are_written_down() {
         hosts,
         [("a.example.com", "reject"), ("printer.local", "reject")]
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_067_101_interim_answers_end_at_the_broker() {
+    let authority = Authority::new();
+    let mut config = (*authority.server(HOST)).clone();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let listener = TcpListener::bind("127.0.0.77:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let provider = tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+        let mut stream = acceptor.accept(stream).await.unwrap();
+        let mut head = Vec::new();
+        while !head.ends_with(b"\r\n\r\n") {
+            head.push(stream.read_u8().await.unwrap());
+        }
+        let head = String::from_utf8(head).unwrap();
+        assert!(head.contains(CANARY), "{head}");
+        let interim = format!("HTTP/1.1 103 Early Hints\r\nlink: <{CANARY}>\r\n\r\n");
+        let answer = format!(
+            "{0}{0}HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok",
+            interim
+        );
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        stream.shutdown().await.unwrap();
+    });
+    let world = World::start(&authority, &[(HOST, address)]).await;
+    let policy = audit_only(vec![world.binding(HOST, "/v1/echo")]);
+    let sandbox = world.sandbox("s", policy).await;
+    let stream = sandbox.connect((sandbox.lookup(HOST), 443).into());
+    let mut stream = tls(stream, HOST, sandbox.roots(), Version::HTTP_11)
+        .await
+        .unwrap();
+    let token = sandbox.placeholder();
+    let head = format!(
+        "GET /v1/echo HTTP/1.1\r\nhost: {HOST}\r\nauthorization: Bearer {token}\r\nconnection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    drop(patiently(stream.read_to_end(&mut answer)).await);
+    let answer = String::from_utf8_lossy(&answer);
+    assert!(
+        answer.starts_with("HTTP/1.1 200 ") && answer.contains("\r\nok\r\n"),
+        "{answer}"
+    );
+    assert!(!answer.contains(CANARY), "{answer}");
+    patiently(provider).await.unwrap();
 }

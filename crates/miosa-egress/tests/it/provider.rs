@@ -50,7 +50,8 @@ impl Authority {
         &self.pem
     }
 
-    fn server(&self, host: &str) -> Arc<ServerConfig> {
+    /// TLS in the name of `host`.
+    pub fn server(&self, host: &str) -> Arc<ServerConfig> {
         let key = KeyPair::generate().unwrap();
         let params = CertificateParams::new(vec![host.to_owned()]).unwrap();
         let leaf = params.signed_by(&key, &self.issuer).unwrap();

@@ -8,8 +8,9 @@ use std::process::{Command, Output};
 use hickory_proto::rr::RecordType;
 use http::Version;
 use miosa_api::broker::{PolicyMode, SandboxPolicy};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::client::{Answer, Client, body, request};
+use crate::client::{Answer, Client, body, request, tls};
 use crate::provider::{Authority, Provider, text};
 use crate::sandbox::Sandbox;
 use crate::world::{CANARY, World, audit_only, patiently};
@@ -56,6 +57,11 @@ fn a_defence_that_is_switched_off_is_gone() {
         "fail-closed",
         "server-name",
         "dns",
+        "strict-framing",
+        "hardening",
+        "audit-required",
+        "upgrade",
+        "path-canonical",
     ] {
         let output = child(weaken);
         let said = String::from_utf8_lossy(&output.stderr);
@@ -181,6 +187,9 @@ async fn weakened_child() {
         "redact-body" | "redact-headers" | "alt-svc" | "compression" => {
             answers(&scene, &weaken).await
         }
+        "strict-framing" | "hardening" | "audit-required" | "upgrade" | "path-canonical" => {
+            others(&scene, &weaken).await;
+        }
         "owner" | "generation" | "fail-closed" => policies(&scene, &weaken).await,
         "dns" => {
             let answer = scene.sandbox.ask("a.example.com", RecordType::TXT);
@@ -275,6 +284,48 @@ async fn connections(scene: &Scene, weaken: &str) {
             assert_eq!(client.ask("GET", &url, "").await.status, 200);
         }
         other => panic!("nothing tries {other}"),
+    }
+}
+
+async fn others(scene: &Scene, weaken: &str) {
+    let bearer = scene.bearer();
+    match weaken {
+        "strict-framing" => {
+            let stream = scene
+                .sandbox
+                .connect((scene.sandbox.lookup(HOST), 443).into());
+            let stream = tls(stream, HOST, scene.sandbox.roots(), Version::HTTP_11).await;
+            let mut stream = stream.unwrap();
+            let head = format!("GET / HTTP/1.1\nhost: {HOST}\nconnection: close\n\n");
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let mut answer = String::new();
+            drop(patiently(stream.read_to_string(&mut answer)).await);
+            assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+        }
+        "hardening" => {
+            let dumpable = rustix::process::dumpable_behavior().unwrap();
+            assert_eq!(dumpable, rustix::process::DumpableBehavior::Dumpable);
+        }
+        "audit-required" => {
+            let file = &scene.world.config.audit_file;
+            fs_err::remove_file(file).unwrap();
+            fs_err::create_dir(file).unwrap();
+            assert_eq!(scene.ask("GET", HOST, "/v1/echo").await.status, 200);
+        }
+        "upgrade" => {
+            let headers = [
+                ("authorization", bearer.as_str()),
+                ("connection", "upgrade"),
+                ("upgrade", "h2c"),
+            ];
+            let (headers, _) = scene.send("/v1/echo", &headers).await;
+            assert!(!headers.contains_key("x-miosa-refusal"));
+            assert_eq!(scene.provider.seen()[0].headers["upgrade"], "h2c");
+        }
+        _ => {
+            let (_, text) = scene.send("/a//b", &[]).await;
+            assert_eq!(text, "hello");
+        }
     }
 }
 
