@@ -214,3 +214,110 @@ pub struct ExplainedCredential {
     /// Where the credential may go.
     pub allowed: Vec<String>,
 }
+
+/// A stored secret in the egress API's words; a connector elsewhere. There is no room for its value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct EgressSecret {
+    /// Its id, the connector's.
+    pub id: String,
+    /// Second half of the connector's uid.
+    pub name: String,
+    /// The connector's uid.
+    pub uid: String,
+    /// Provider of its definition.
+    pub provider: String,
+    /// `api_key`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// `tenant`, `workspace` or `user`.
+    pub scope: String,
+    /// Workspace, for that scope.
+    pub workspace_id: Option<String>,
+    /// Absent: users are not told apart.
+    pub owner_user_id: Option<String>,
+    /// White-label attribution.
+    pub external_user_id: Option<String>,
+    /// White-label attribution.
+    pub external_workspace_id: Option<String>,
+    /// The same stars for every value.
+    pub masked_value: String,
+    /// Absent: see the audit.
+    pub last_used_at: Option<String>,
+    /// Absent: values do not expire here.
+    pub expires_at: Option<String>,
+    /// Empty.
+    #[schema(value_type = Object)]
+    pub metadata: serde_json::Map<String, serde_json::Value>,
+    /// When it was made (RFC 3339).
+    pub created_at: String,
+    /// When the value was last replaced.
+    pub updated_at: String,
+}
+
+/// Body of `POST /egress/secrets`. Deliberately neither `Debug` nor `Serialize`.
+#[derive(Clone, Deserialize, utoipa::ToSchema)]
+pub struct CreateEgressSecret {
+    /// `<provider>/<name>`, or a name; `ANTHROPIC_API_KEY` and its like say which provider is meant.
+    pub name: String,
+    /// The value.
+    pub value: String,
+    /// Provider of a definition, when the name does not say it.
+    pub provider: Option<String>,
+    /// `user` when absent.
+    pub scope: Option<String>,
+    /// Variable, to attach it at once.
+    pub expose_as_env: Option<String>,
+    /// Sandbox, to attach it at once.
+    pub resource_id: Option<String>,
+    /// Workspace, for that scope.
+    pub workspace_id: Option<String>,
+    /// White-label attribution.
+    pub external_user_id: Option<String>,
+    /// White-label attribution.
+    pub external_workspace_id: Option<String>,
+    /// Refused: values are not renewed here.
+    pub refresh_token: Option<String>,
+    /// Refused: values do not expire here.
+    pub expires_at: Option<String>,
+}
+
+/// Body of `PATCH /egress/secrets/{id}`. Deliberately neither `Debug` nor `Serialize`.
+#[derive(Clone, Deserialize, utoipa::ToSchema)]
+pub struct RotateEgressSecret {
+    /// The new value.
+    pub value: String,
+    /// Refused: values are not renewed here.
+    pub refresh_token: Option<String>,
+    /// Refused: values do not expire here.
+    pub expires_at: Option<String>,
+}
+
+/// A secret attached to a sandbox.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct EgressBinding {
+    /// Its id.
+    pub id: String,
+    /// The secret.
+    pub secret_id: String,
+    /// The sandbox.
+    pub resource_id: String,
+    /// `sandbox`.
+    pub resource_type: String,
+    /// Variable that holds the placeholder.
+    pub expose_as_env: String,
+    /// The same under the connectors' name.
+    pub env_name: String,
+    /// When it was attached (RFC 3339).
+    pub created_at: String,
+}
+
+/// Body of `POST /egress/bindings`.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct CreateEgressBinding {
+    /// The secret, by id or connector uid.
+    pub secret_id: String,
+    /// The sandbox.
+    pub resource_id: String,
+    /// Variable; the definition's when absent.
+    pub expose_as_env: Option<String>,
+}

@@ -7,9 +7,11 @@ mod connect;
 mod device_login;
 mod document;
 mod egress;
+mod egress_bindings;
 mod egress_hosts;
 mod egress_policies;
 mod egress_rules;
+mod egress_secrets;
 mod env;
 mod events;
 mod exec;
@@ -66,6 +68,8 @@ fn keyed() -> OpenApiRouter<App> {
         .merge(egress_policies::routes())
         .merge(egress_rules::routes())
         .merge(egress_hosts::routes())
+        .merge(egress_secrets::routes())
+        .merge(egress_bindings::routes())
         .merge(sandbox_egress::routes())
         .merge(templates::routes())
         .merge(previews::routes())

@@ -57,6 +57,14 @@ pub async fn of_sandbox(pool: &AnyPool, sandbox_id: &str) -> Result<Vec<BindingR
         .await
 }
 
+/// All of a tenant, oldest first.
+pub async fn of_tenant(pool: &AnyPool, tenant_id: &str) -> Result<Vec<BindingRow>, sqlx::Error> {
+    sqlx::query_as("select * from bindings where tenant_id = $1 order by created_at, id")
+        .bind(tenant_id)
+        .fetch_all(pool)
+        .await
+}
+
 /// All of a connector.
 pub async fn of_connector(
     pool: &AnyPool,

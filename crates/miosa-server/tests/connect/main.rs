@@ -16,4 +16,5 @@ mod connectors;
 mod policies;
 mod previews;
 mod runs;
+mod secrets;
 mod world;
