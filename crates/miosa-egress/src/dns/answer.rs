@@ -6,6 +6,7 @@ use hickory_proto::rr::{DNSClass, Name, RData, Record, RecordType};
 use miosa_api::limits::DNS_LABELS_MAX;
 
 use super::table::NameTable;
+use crate::policy::Host;
 use crate::weaken::{Defence, is_off};
 
 /// Seconds an answer may be kept. Short: the table may forget a name, and a restart may move one.
@@ -64,23 +65,11 @@ pub(super) fn host_name(name: &Name) -> Option<String> {
         return None;
     }
     let text = name.to_ascii().trim_end_matches('.').to_ascii_lowercase();
-    let is_host = text.split('.').all(is_label);
     let is_local = text.ends_with(".localhost") || text.ends_with(".local");
     let is_reverse = text.ends_with(".in-addr.arpa") || text.ends_with(".ip6.arpa");
-    // A name whose last label is a number would be read as an address by some programs.
-    let is_number = text
-        .rsplit('.')
-        .next()?
-        .bytes()
-        .all(|byte| byte.is_ascii_digit());
-    (is_host && !is_local && !is_reverse && !is_number && text.len() <= 253).then_some(text)
-}
-
-fn is_label(label: &str) -> bool {
-    (1..=63).contains(&label.len())
-        && label
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    // What policy cannot read as a name gets no address that would mean it.
+    let is_host = matches!(Host::parse(&text), Some(Host::Name(name)) if name == text);
+    (is_host && !is_local && !is_reverse).then_some(text)
 }
 
 #[cfg(test)]
@@ -130,6 +119,7 @@ mod tests {
             "1.0.0.127.in-addr.arpa.",
             "1.ip6.arpa.",
             "10.0.0.1.",
+            "a.0x7f.",
             deep.as_str(),
         ] {
             let response = ask(&mut table, name, RecordType::A);
