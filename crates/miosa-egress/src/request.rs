@@ -43,6 +43,7 @@ impl Received {
         if let Some(destination) = trusted {
             return Ok(Self { destination, parts });
         }
+        check_target(&parts)?;
         check_authority(destination, &parts)?;
         if !is_off(Defence::StrictFraming) {
             check_framing(&parts)?;
@@ -104,6 +105,18 @@ fn check_size(parts: &Parts) -> Result<(), Refusal> {
         RefusalCode::HeadTooLarge,
         message,
         "Send fewer or shorter headers.",
+    ))
+}
+
+/// `https://host?query` and `*` have no path of their own: what was judged would not be what is sent.
+fn check_target(parts: &Parts) -> Result<(), Refusal> {
+    // A CONNECT has none either, and is refused by its name.
+    let target = parts.uri.path_and_query();
+    if target.is_none_or(|target| target.as_str().starts_with('/')) {
+        return Ok(());
+    }
+    Err(malformed(
+        "The request's target has no path that begins with `/`.",
     ))
 }
 
@@ -208,6 +221,15 @@ fn check_method(parts: &Parts) -> Result<(), Refusal> {
 }
 
 fn check_upgrade(parts: &Parts) -> Result<(), Refusal> {
+    let has_body = parts.headers.contains_key(TRANSFER_ENCODING)
+        || parts
+            .headers
+            .get(CONTENT_LENGTH)
+            .is_some_and(|length| length != "0");
+    if parts.headers.contains_key(UPGRADE) && has_body {
+        // What follows the head is relayed: a server that waits for a body would take it for that.
+        return Err(malformed("The request asks for an upgrade and has a body."));
+    }
     let is_websocket =
         |value: &http::HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"websocket");
     if parts.headers.get_all(UPGRADE).iter().all(is_websocket) || is_off(Defence::Upgrade) {

@@ -61,6 +61,19 @@ fn rows_003_004_006_007_008_one_authority() {
 }
 
 #[test]
+fn what_is_judged_is_what_is_sent() {
+    let to = https("a.test");
+    for target in ["https://a.test?b", "*"] {
+        let code = check(&to, head("OPTIONS", target, &[("host", "a.test")]));
+        assert_eq!(code, Some(MalformedRequest), "{target}");
+    }
+    assert_eq!(
+        check(&to, head("GET", "https://a.test", &[("host", "a.test")])),
+        None
+    );
+}
+
+#[test]
 fn cleartext_has_its_own_default_port() {
     assert_eq!(
         check(&http("a.test"), head("GET", "/", &[("host", "a.test")])),
@@ -157,6 +170,19 @@ fn rows_025_068_upgrades() {
     ] {
         let parts = head("GET", "/", &[("host", "a.test"), ("upgrade", value)]);
         assert_eq!(check(&https("a.test"), parts), expected, "{value}");
+    }
+}
+
+#[test]
+fn an_upgrade_has_no_body() {
+    for (field, expected) in [
+        (("content-length", "0"), None),
+        (("content-length", "5"), Some(MalformedRequest)),
+        (("transfer-encoding", "chunked"), Some(MalformedRequest)),
+    ] {
+        let fields = [("host", "a.test"), ("upgrade", "websocket"), field];
+        let code = check(&https("a.test"), head("GET", "/", &fields));
+        assert_eq!(code, expected, "{field:?}");
     }
 }
 
