@@ -1,21 +1,23 @@
-//! Finds placeholders in the head of a request, as they are and in the disguises that cost little:
-//! percent-encoded (once or twice), in Basic credentials, in base64, in other letter cases.
+//! Finds placeholders in the head of a request, as they are and in disguise (`placeholder/disguise.rs`),
+//! in any letter case.
 //!
 //! Every occurrence is reported: one that is not exactly where its binding wants it stops the request.
 //! The body is never looked at.
 
 use std::borrow::Cow;
-use std::sync::LazyLock;
 
 use base64::Engine;
-use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
+use base64::engine::general_purpose::STANDARD;
 use http::HeaderName;
 use http::request::Parts;
 use miosa_api::broker::{PLACEHOLDER_HEX, PLACEHOLDER_PREFIX};
 use subtle::ConstantTimeEq;
 
+mod disguise;
+
 use crate::policy::CompiledPolicy;
 use crate::weaken::{Defence, is_off};
+use disguise::readings;
 
 /// Where a placeholder was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,18 +34,6 @@ pub(crate) struct Found {
     /// Which binding of the policy it is of; `None` for one this sandbox does not have.
     pub binding: Option<usize>,
 }
-
-/// What the marker looks like in base64 at each of the three alignments.
-static MARKER_IN_BASE64: LazyLock<[String; 3]> = LazyLock::new(|| {
-    [0, 1, 2].map(|alignment| {
-        let padded = [vec![0; alignment], PLACEHOLDER_PREFIX.as_bytes().to_vec()].concat();
-        let encoded = STANDARD_NO_PAD.encode(&padded);
-        let (start, end) = ((alignment * 8).div_ceil(6), padded.len() * 8 / 6);
-        encoded[start..end].to_owned()
-    })
-});
-
-static MARKER_IN_HEX: LazyLock<String> = LazyLock::new(|| hex::encode(PLACEHOLDER_PREFIX));
 
 /// All placeholders in the head of a request.
 pub(crate) fn scan(policy: &CompiledPolicy, parts: &Parts) -> Vec<Found> {
@@ -72,10 +62,9 @@ pub(crate) fn scan(policy: &CompiledPolicy, parts: &Parts) -> Vec<Found> {
 
 /// Whether a text holds anything like a placeholder.
 pub(crate) fn is_in(text: &[u8]) -> bool {
-    views(text)
+    readings(text)
         .iter()
-        .any(|view| find_marker(view, 0).is_some())
-        || is_disguised(text)
+        .any(|reading| find_marker(reading, 0).is_some())
 }
 
 /// A path as it may be audited: one that holds a placeholder is left out altogether.
@@ -86,21 +75,19 @@ pub fn mask(text: &str) -> Cow<'_, str> {
 }
 
 /// The bindings of all placeholders in a text, in the reading that shows the most.
-fn scan_text(policy: &CompiledPolicy, text: &[u8]) -> Vec<Option<usize>> {
-    let views = views(text);
-    let readings = views.iter().map(|view| scan_view(policy, view));
-    let most = readings.max_by_key(Vec::len).unwrap_or_default();
-    let only_disguised = most.is_empty() && is_disguised(text);
-    if only_disguised { vec![None] } else { most }
+pub(crate) fn scan_text(policy: &CompiledPolicy, text: &[u8]) -> Vec<Option<usize>> {
+    let readings = readings(text);
+    let found = readings.iter().map(|reading| scan_reading(policy, reading));
+    found.max_by_key(Vec::len).unwrap_or_default()
 }
 
-fn scan_view(policy: &CompiledPolicy, view: &[u8]) -> Vec<Option<usize>> {
+fn scan_reading(policy: &CompiledPolicy, text: &[u8]) -> Vec<Option<usize>> {
     let mut found = Vec::new();
     let mut from = 0;
-    while let Some(at) = find_marker(view, from) {
+    while let Some(at) = find_marker(text, from) {
         from = at + PLACEHOLDER_PREFIX.len();
         found.push(
-            view.get(from..from + PLACEHOLDER_HEX)
+            text.get(from..from + PLACEHOLDER_HEX)
                 .and_then(|digits| owner(policy, digits)),
         );
     }
@@ -127,36 +114,6 @@ fn find_marker(text: &[u8], from: usize) -> Option<usize> {
     let is_marker =
         |window: &[u8]| (window[0] | 0x20) == marker[0] && window.eq_ignore_ascii_case(marker);
     Some(from + windows.position(is_marker)?)
-}
-
-/// Row 87: the marker in base64 or in hexadecimal.
-fn is_disguised(text: &[u8]) -> bool {
-    let marker = MARKER_IN_HEX.as_bytes();
-    let is_marker = |window: &[u8]| window.eq_ignore_ascii_case(marker);
-    has_base64_marker(text) || text.windows(marker.len()).any(is_marker)
-}
-
-fn has_base64_marker(text: &[u8]) -> bool {
-    let is_in = |marker: &String| {
-        text.windows(marker.len())
-            .any(|window| window == marker.as_bytes())
-    };
-    text.len() > PLACEHOLDER_PREFIX.len() && MARKER_IN_BASE64.iter().any(is_in)
-}
-
-/// The readings of a text: as it is, percent-decoded, twice so, and what its Basic credentials are.
-fn views(text: &[u8]) -> Vec<Cow<'_, [u8]>> {
-    let mut views = vec![Cow::Borrowed(text)];
-    for _ in 0..2 {
-        let last = &views[views.len() - 1];
-        if !last.contains(&b'%') {
-            break;
-        }
-        let decoded = percent_encoding::percent_decode(last).collect::<Vec<u8>>();
-        views.push(Cow::Owned(decoded));
-    }
-    views.extend(basic_credentials(text).map(Cow::Owned));
-    views
 }
 
 /// What is inside `Basic …`.

@@ -211,7 +211,7 @@ fn row_173_what_is_asked_without_a_credential_by_design() {
     sent(&https("mcp.test"), "GET", "/elsewhere", &[]);
     assert_eq!(
         refused(&https("mcp.test"), "OPTIONS", "*", &[]),
-        RefusalCode::PathNotCanonical
+        RefusalCode::MalformedRequest
     );
 }
 
@@ -294,7 +294,11 @@ fn row_087_disguises_are_seen() {
     let token = &PLACEHOLDERS[0];
     let encoded: String = token.bytes().map(|byte| format!("%{byte:02x}")).collect();
     let twice = encoded.replace('%', "%25");
-    for text in [token, &encoded, &twice, &token.to_uppercase()] {
+    let json: String = token.bytes().map(|byte| format!("\\u{byte:04x}")).collect();
+    let base64 = STANDARD.encode(token);
+    let in_both = percent_encoded(&STANDARD.encode(format!("{{\"a\":\"{json}\"}}")));
+    let upper = token.to_uppercase();
+    for text in [token, &encoded, &twice, &upper, &base64, &in_both] {
         assert_eq!(
             refused(&to, "GET", &format!("/?q={text}"), &[]),
             RefusalCode::PlaceholderNotBound,
@@ -311,11 +315,12 @@ fn row_087_disguises_are_seen() {
             "{text}"
         );
     }
-    let base64 = STANDARD.encode(token);
-    assert_eq!(
-        refused(&to, "GET", "/", &[("x-a", &base64)]),
-        RefusalCode::PlaceholderUnknown
-    );
+    let code = refused(&to, "GET", "/", &[("x-a", &json)]);
+    assert_eq!(code, RefusalCode::PlaceholderNotBound);
+}
+
+fn percent_encoded(text: &str) -> String {
+    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
 }
 
 #[test]
