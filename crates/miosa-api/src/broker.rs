@@ -151,6 +151,46 @@ pub enum Place {
     },
 }
 
+/// Row 54: headers that frame or route a message, or that a client fills by itself, carry no credential. For the
+/// server, which checks definitions, and the broker, which believes nobody.
+#[must_use]
+pub fn is_bindable_header(name: &str) -> bool {
+    const FORBIDDEN: &[&str] = &[
+        "accept-encoding",
+        "alt-svc",
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "cookie",
+        "date",
+        "expect",
+        "forwarded",
+        "host",
+        "http2-settings",
+        "keep-alive",
+        "range",
+        "set-cookie",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "via",
+    ];
+    const FORBIDDEN_PREFIXES: &[&str] = &["proxy-", "sec-", "x-forwarded-", ":"];
+    !FORBIDDEN.contains(&name)
+        && !FORBIDDEN_PREFIXES
+            .iter()
+            .any(|prefix| name.starts_with(prefix))
+}
+
+/// Whether this can stand in front of a credential in a header: a header's value has no white space in front.
+#[must_use]
+pub fn is_bindable_prefix(prefix: &str) -> bool {
+    let is_fine = |byte: u8| byte == b' ' || byte.is_ascii_graphic();
+    prefix.bytes().all(is_fine) && !prefix.starts_with(' ')
+}
+
 /// A sealed value with all that its associated data binds. Safe to store and to log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sealed {

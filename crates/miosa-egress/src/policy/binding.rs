@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::HeaderName;
 use http::header::AUTHORIZATION;
-use miosa_api::broker::{BindingPolicy, Place};
+use miosa_api::broker::{BindingPolicy, Place, is_bindable_header, is_bindable_prefix};
 
 use super::PolicyError;
 use super::host::{Destination, Host};
@@ -186,11 +186,8 @@ impl Carrier {
         match place {
             Place::Header { name, prefix } => {
                 let header = HeaderName::from_lowercase(name.as_bytes()).ok()?;
-                let prefix_is_fine = prefix
-                    .bytes()
-                    .all(|byte| byte == b' ' || byte.is_ascii_graphic())
-                    && !prefix.starts_with(' ');
-                (is_bindable_header(&header) && prefix_is_fine).then_some(Self::Header(header))
+                (is_bindable_header(name) && is_bindable_prefix(prefix))
+                    .then_some(Self::Header(header))
             }
             Place::Basic => Some(Self::Header(AUTHORIZATION)),
             Place::Query { name } => {
@@ -199,38 +196,6 @@ impl Carrier {
             }
         }
     }
-}
-
-/// Row 54: headers that frame or route a message, or that a client fills by itself, carry no credential.
-fn is_bindable_header(name: &HeaderName) -> bool {
-    const FORBIDDEN: &[&str] = &[
-        "accept-encoding",
-        "alt-svc",
-        "connection",
-        "content-encoding",
-        "content-length",
-        "content-type",
-        "cookie",
-        "date",
-        "expect",
-        "forwarded",
-        "host",
-        "http2-settings",
-        "keep-alive",
-        "range",
-        "set-cookie",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-        "via",
-    ];
-    const FORBIDDEN_PREFIXES: &[&str] = &["proxy-", "sec-", "x-forwarded-", ":"];
-    let name = name.as_str();
-    !FORBIDDEN.contains(&name)
-        && !FORBIDDEN_PREFIXES
-            .iter()
-            .any(|prefix| name.starts_with(prefix))
 }
 
 fn is_bindable_method(method: &str) -> bool {

@@ -2,14 +2,14 @@
 
 use std::net::IpAddr;
 
-use miosa_api::broker::{Endpoint, Place};
+use miosa_api::broker::{Endpoint, Place, is_bindable_header, is_bindable_prefix};
 use miosa_api::env::refused_connector_env_name;
 
 use super::definitions::{Definition, DefinitionError, McpServer, Probe};
 use super::overlap::endpoint_matches;
 
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-/// Headers that frame or route a request: never a credential's place.
+/// Headers that frame or route a request: a probe leaves them to its client.
 const FRAMING_HEADERS: &[&str] = &[
     "host",
     "content-length",
@@ -168,14 +168,14 @@ fn place(place: &Place) -> Checked {
     match place {
         Place::Header { name, prefix } => {
             require(
-                is_header_name(name) && !FRAMING_HEADERS.contains(&name.as_str()),
+                is_header_name(name) && is_bindable_header(name),
                 "places.name",
                 format!("`{name}` is not a header, in lower case, that may carry a credential"),
             )?;
             require(
-                prefix.bytes().all(|b| (0x20..0x7f).contains(&b)),
+                is_bindable_prefix(prefix),
                 "places.prefix",
-                "is printable ASCII",
+                "is printable ASCII and begins with no space",
             )
         }
         Place::Basic => Ok(()),
@@ -331,6 +331,16 @@ mod tests {
                 "name = \"authorization\"",
                 "name = \"host\"",
                 "`places.name`",
+            ),
+            (
+                "name = \"authorization\"",
+                "name = \"cookie\"",
+                "`places.name`",
+            ),
+            (
+                "prefix = \"Bearer \"",
+                "prefix = \" Bearer \"",
+                "`places.prefix`",
             ),
             (
                 "kind = \"header\"",
