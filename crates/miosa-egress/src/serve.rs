@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy;
@@ -252,7 +253,8 @@ fn prepare(
     Ok(())
 }
 
-fn outgoing(
+/// A request as the client takes it.
+pub fn outgoing(
     destination: &Destination,
     mut parts: http::request::Parts,
     body: RequestBody,
@@ -266,6 +268,11 @@ fn outgoing(
     parts.uri = Uri::from_parts(uri).map_err(|_| own_refusal(RefusalCode::MalformedRequest))?;
     parts.version = Version::HTTP_11;
     forward::request_headers(&mut parts.headers);
+    if body.size_hint().exact().is_none() && !parts.headers.contains_key(CONTENT_LENGTH) {
+        // Said here, for the client leaves a GET's body out unless the head speaks of it.
+        let chunked = HeaderValue::from_static("chunked");
+        parts.headers.insert(TRANSFER_ENCODING, chunked);
+    }
     Ok(Request::from_parts(parts, body))
 }
 
