@@ -156,7 +156,7 @@ where
             Ok::<Response<AnswerBody>, Infallible>(response)
         }
     });
-    let served = server()
+    let served = server(TokioExecutor::new())
         .serve_connection_with_upgrades(TokioIo::new(stream), answer)
         .await;
     served.map_err(|error| {
@@ -177,8 +177,9 @@ fn refused_by_parser(error: &(dyn std::error::Error + 'static)) -> Option<Refusa
     }
 }
 
-fn server() -> auto::Builder<TokioExecutor> {
-    let mut server = auto::Builder::new(TokioExecutor::new());
+/// The server with its limits.
+pub fn server<E>(executor: E) -> auto::Builder<E> {
+    let mut server = auto::Builder::new(executor);
     server
         .http1()
         .timer(TokioTimer::new())

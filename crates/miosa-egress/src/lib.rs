@@ -18,6 +18,8 @@ mod error;
 mod first_bytes;
 mod first_head;
 mod forward;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod handoff;
 mod harden;
 mod http_server;

@@ -23,6 +23,7 @@ use crate::body::RequestBody;
 use crate::forward;
 use crate::http_server::Service;
 use crate::own_refusal::own_refusal;
+use crate::policy::Destination;
 use crate::redact::Redactor;
 use crate::refusal::Refusal;
 use crate::sandbox::Generation;
@@ -52,7 +53,7 @@ pub async fn send(
     caller: Option<OnUpgrade>,
 ) -> Result<(Response<Incoming>, Option<Relay>), Refusal> {
     let caller = caller.ok_or_else(|| own_refusal(RefusalCode::UpgradeNotAllowed))?;
-    prepare(service, &mut parts)?;
+    prepare(&service.destination, &mut parts)?;
     let request = Request::from_parts(parts, RequestBody::empty());
     let mut response = exchange(service, generation, request).await?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -79,7 +80,8 @@ pub async fn send(
     ))
 }
 
-fn prepare(service: &Service, parts: &mut Parts) -> Result<(), Refusal> {
+/// Makes a head ready for the provider.
+pub fn prepare(destination: &Destination, parts: &mut Parts) -> Result<(), Refusal> {
     let malformed = || own_refusal(RefusalCode::MalformedRequest);
     let asked = parts.headers.get(UPGRADE).cloned();
     let asked = asked.filter(|_| is_off(Defence::Upgrade));
@@ -89,7 +91,7 @@ fn prepare(service: &Service, parts: &mut Parts) -> Result<(), Refusal> {
         .headers
         .insert(CONNECTION, HeaderValue::from_static("upgrade"));
     parts.headers.insert(UPGRADE, protocol);
-    let authority = service.destination.authority();
+    let authority = destination.authority();
     parts
         .headers
         .insert(HOST, authority.parse().map_err(|_| malformed())?);

@@ -8,7 +8,7 @@ use percent_encoding::{AsciiSet, CONTROLS, NON_ALPHANUMERIC, utf8_percent_encode
 
 /// What to look for, and what to put there.
 #[derive(PartialEq, Eq)]
-pub(super) struct Form {
+pub(crate) struct Form {
     pub text: Vec<u8>,
     pub replacement: Vec<u8>,
 }
@@ -47,7 +47,7 @@ const QUERY: &AsciiSet = &CONTROLS
     .add(b'\'');
 
 /// All forms of `secret`, without doubles.
-pub(super) fn of(secret: &str, placeholder: &str) -> Vec<Form> {
+pub(crate) fn of(secret: &str, placeholder: &str) -> Vec<Form> {
     let mut forms = Vec::new();
     for write in written().iter().chain(percent()) {
         add(&mut forms, write(secret), write(placeholder));

@@ -9,7 +9,7 @@
 //! interrupted by other text. The copies of the value inside the search automaton are not wiped; the
 //! process is not dumpable.
 
-mod forms;
+pub(crate) mod forms;
 mod search;
 
 use std::sync::Arc;
@@ -22,6 +22,8 @@ use miosa_vault::SecretValue;
 
 use crate::refusal::Refusal;
 use crate::weaken::{Defence, is_off};
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use forms::Form;
 use search::Search;
 
 /// Replaces one credential in one stream.
