@@ -128,3 +128,9 @@ pub const DNS_PER_SECOND_MAX: u32 = 500;
 pub const DNS_AUDITED_AT_ONCE_MAX: u32 = 100;
 /// The same a second.
 pub const DNS_AUDITED_PER_SECOND_MAX: u32 = 1;
+/// How long the end of a piece of an answer that could be the beginning of a credential is held back when
+/// nothing follows: callers and providers that take turns wait for whole messages.
+pub const REDACTION_LET_GO_AFTER: Duration = Duration::from_millis(10);
+/// Bytes of such an end that may pass then: less than the prefixes that tell providers' keys apart, so
+/// that it shows next to nothing of a key.
+pub const REDACTION_LET_GO_BYTES_MAX: usize = 4;

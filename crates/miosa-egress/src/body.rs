@@ -11,7 +11,8 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use miosa_api::limits::{REFUSED_BODY_BYTES_MAX, REFUSED_BODY_TIMEOUT};
+use miosa_api::limits::{REDACTION_LET_GO_AFTER, REFUSED_BODY_BYTES_MAX, REFUSED_BODY_TIMEOUT};
+use tokio::time::Sleep;
 
 use crate::audit::{Action, Record};
 use crate::redact::Redactor;
@@ -111,6 +112,8 @@ struct Redaction {
     redactor: Redactor,
     ready: VecDeque<Frame<Bytes>>,
     is_over: bool,
+    /// Runs while nothing comes and a short end is held back.
+    quiet: Option<Pin<Box<Sleep>>>,
 }
 
 impl AnswerBody {
@@ -141,6 +144,7 @@ impl AnswerBody {
             redactor,
             ready: VecDeque::new(),
             is_over: false,
+            quiet: None,
         });
         let received = record.received();
         Self {
@@ -183,6 +187,19 @@ impl Redaction {
         }
     }
 
+    /// Lets a short end go once nothing has come for a while. Ready when something is to be sent.
+    fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.redactor.may_let_go() {
+            return Poll::Pending;
+        }
+        let after = || Box::pin(tokio::time::sleep(REDACTION_LET_GO_AFTER));
+        ready!(self.quiet.get_or_insert_with(after).as_mut().poll(cx));
+        self.quiet = None;
+        let end = self.redactor.let_go();
+        self.queue(end);
+        Poll::Ready(())
+    }
+
     fn queue(&mut self, clean: impl Into<Bytes>) {
         let clean = clean.into();
         if !clean.is_empty() {
@@ -214,7 +231,12 @@ impl Source {
             if redaction.is_over {
                 return Poll::Ready(None);
             }
-            match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+            let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) else {
+                ready!(redaction.poll_quiet(cx));
+                continue;
+            };
+            redaction.quiet = None;
+            match frame {
                 Some(Ok(frame)) => redaction.take(frame),
                 Some(Err(error)) => return Poll::Ready(Some(Err(error))),
                 None => redaction.flush(),

@@ -14,7 +14,9 @@ use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
 use miosa_api::broker::RefusalCode;
+use miosa_api::limits::REDACTION_LET_GO_AFTER;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -205,7 +207,20 @@ async fn pump(
     let mut buffer = bytes::BytesMut::with_capacity(BUFFER_BYTES);
     loop {
         buffer.reserve(BUFFER_BYTES);
-        let is_end = from.read_buf(&mut buffer).await? == 0;
+        let reading = from.read_buf(&mut buffer);
+        let is_end = match redactor.as_mut().filter(|redactor| redactor.may_let_go()) {
+            None => reading.await? == 0,
+            Some(redactor) => match timeout(REDACTION_LET_GO_AFTER, reading).await {
+                Ok(count) => count? == 0,
+                Err(_) => {
+                    let end = redactor.let_go();
+                    to.write_all(&end).await?;
+                    count.fetch_add(end.len() as u64, Ordering::Relaxed);
+                    to.flush().await?;
+                    continue;
+                }
+            },
+        };
         let piece = buffer.split().freeze();
         let piece = match &mut redactor {
             None => piece,

@@ -2,8 +2,8 @@
 //!
 //! A provider may send the credential back: in an echo, an error page, a debug header. The redactor
 //! replaces it, in the forms it is commonly written in, by the placeholder in the same form. It works on
-//! a stream: it holds back only what could be the beginning of a form, so that events flow; and the
-//! result does not depend on how the stream was cut.
+//! a stream: it holds back only what could be the beginning of a form, so that events flow, and lets a short
+//! such end go when nothing follows it; else the result does not depend on how the stream was cut.
 //!
 //! What it cannot see: a part of the value, a hash of it, a form of its own, a value that is
 //! interrupted by other text. The copies of the value inside the search automaton are not wiped; the
@@ -18,6 +18,7 @@ use bytes::{Bytes, BytesMut};
 use http::header::CONTENT_ENCODING;
 use http::{HeaderMap, HeaderValue};
 use miosa_api::broker::RefusalCode;
+use miosa_api::limits::REDACTION_LET_GO_BYTES_MAX;
 use miosa_vault::SecretValue;
 
 use crate::refusal::Refusal;
@@ -31,6 +32,8 @@ pub struct Redactor {
     search: Arc<Search>,
     /// The end of what came, which could be the beginning of a form.
     held: BytesMut,
+    /// How many bytes of `held` were passed on all the same.
+    let_go: usize,
     has_redacted: bool,
 }
 
@@ -52,6 +55,7 @@ impl Redactor {
         Self {
             search,
             held: BytesMut::new(),
+            let_go: 0,
             has_redacted: false,
         }
     }
@@ -84,13 +88,37 @@ impl Redactor {
         let (searched, passed) = self.search.next(&self.held, is_last);
         self.has_redacted |= searched.is_found;
         let raw = self.held.split_to(passed).freeze();
-        searched.text.map_or(raw, Bytes::from)
+        let text = searched.text.map_or(raw, Bytes::from);
+        let gone = self.let_go.min(text.len());
+        self.let_go = self.let_go.saturating_sub(passed);
+        text.slice(gone..)
+    }
+
+    /// Gives what is held back when it is short, for a caller to whom nothing has come for a while: both
+    /// sides may be waiting for the end of a message that looks like the beginning of a form.
+    ///
+    /// INVARIANT: of no form more than its first [`REDACTION_LET_GO_BYTES_MAX`] bytes go this way, however
+    /// slowly it comes; it stays part of the search, so that the rest is found.
+    #[must_use]
+    pub fn let_go(&mut self) -> Bytes {
+        if !self.may_let_go() {
+            return Bytes::new();
+        }
+        let rest = Bytes::copy_from_slice(&self.held[self.let_go..]);
+        self.let_go = self.held.len();
+        rest
+    }
+
+    /// Whether [`Redactor::let_go`] would give something.
+    #[must_use]
+    pub fn may_let_go(&self) -> bool {
+        self.let_go < self.held.len() && self.held.len() <= REDACTION_LET_GO_BYTES_MAX
     }
 
     /// Whether nothing is held back.
     #[must_use]
     pub fn is_clear(&self) -> bool {
-        self.held.is_empty()
+        self.let_go == self.held.len()
     }
 
     /// Whether the credential was found so far.

@@ -288,3 +288,36 @@ proptest! {
         prop_assert!(!out.windows(secret.len()).any(|window| window == secret.as_bytes()));
     }
 }
+
+#[test]
+fn row_071_a_short_end_goes_when_nothing_follows_and_the_rest_is_still_found() {
+    let hex = hex::encode(SECRET);
+    for form in [SECRET, &hex, &STANDARD.encode(SECRET)] {
+        let mut redactor = redactor();
+        let mut out = Vec::new();
+        for byte in form.bytes().chain(*b"; and more") {
+            out.extend_from_slice(&redactor.push(&Bytes::copy_from_slice(&[byte])));
+            out.extend_from_slice(&redactor.let_go());
+        }
+        out.extend_from_slice(&redactor.finish());
+        let out = String::from_utf8(out).unwrap();
+        assert!(redactor.has_redacted(), "{out}");
+        assert!(out.starts_with(&form[..4]), "{out}");
+        assert!(!out.contains(&form[5..10]), "{out}");
+        assert!(out.ends_with("; and more"), "{out}");
+    }
+}
+
+#[test]
+fn what_looks_like_a_beginning_goes_when_nothing_follows() {
+    let text = "tasks-s ... sk";
+    let mut redactor = redactor();
+    let mut out = Vec::new();
+    for piece in text.as_bytes().chunks(7) {
+        out.extend_from_slice(&redactor.push(&Bytes::copy_from_slice(piece)));
+        out.extend_from_slice(&redactor.let_go());
+    }
+    assert_eq!(out, text.as_bytes());
+    assert!(redactor.is_clear() && !redactor.may_let_go());
+    assert_eq!(redactor.finish(), "");
+}
