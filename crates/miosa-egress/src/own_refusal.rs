@@ -58,7 +58,7 @@ const fn words(code: RefusalCode) -> (&'static str, &'static str) {
             "Close connections that are not used, use the variables as they are, and try again later.",
         ),
         RefusalCode::MalformedRequest => (
-            "The request's head can be read in two ways, or did not come in time.",
+            "The request can be read in two ways, breaks off, or did not come in time.",
             "Send the request with an ordinary HTTP client.",
         ),
         RefusalCode::HeadTooLarge => (

@@ -283,6 +283,12 @@ fn code_of(error: &legacy::Error) -> RefusalCode {
         if let Some(dial) = cause.downcast_ref::<DialError>() {
             return dial.code();
         }
+        if let Some(error) = cause.downcast_ref::<hyper::Error>()
+            && error.is_user()
+        {
+            // It was the caller's body that broke off, or was not what it said.
+            return RefusalCode::MalformedRequest;
+        }
         source = cause.source();
     }
     if error.is_connect() {
