@@ -14,6 +14,8 @@ use super::provider::{Asked, header};
 
 /// Pause between two writes that must not become one.
 const BETWEEN_WRITES: Duration = Duration::from_millis(2);
+/// Pause in a stream that never ends.
+const DRIP_EVERY: Duration = Duration::from_millis(50);
 /// How long a stream of events stays open.
 const STREAM_OPEN: Duration = Duration::from_secs(20);
 
@@ -34,7 +36,7 @@ pub async fn answer(wire: &mut (impl AsyncWrite + Unpin), asked: &Asked) -> Resu
         "echo-trailer" => trailer(wire, credential).await?,
         "echo-1xx" => {
             let hints = format!("HTTP/1.1 103 Early Hints\r\nlink: <{credential}>\r\n\r\n");
-            wire.write_all(hints.as_bytes()).await?;
+            wire.write_all(hints.repeat(2).as_bytes()).await?;
             whole(wire, "200 OK", &[], b"after the hints").await?;
         }
         "echo-gzip" => {
@@ -83,6 +85,13 @@ pub async fn answer(wire: &mut (impl AsyncWrite + Unpin), asked: &Asked) -> Resu
         "source" => source(wire, argument.parse()?).await?,
         "bytes" => whole(wire, "200 OK", &[], &asked.body).await?,
         "break" => return Ok(false),
+        "half" => {
+            wire.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf")
+                .await?;
+            return Ok(false);
+        }
+        "drip" => drip(wire).await?,
+        "git-refs" => git_refs(wire).await?,
         "garbage" => {
             wire.write_all(b"\x00\x01 no http at all\r\n\r\n").await?;
             return Ok(false);
@@ -100,7 +109,13 @@ pub async fn answer(wire: &mut (impl AsyncWrite + Unpin), asked: &Asked) -> Resu
 /// What came, without its credential.
 fn plain(asked: &Asked) -> String {
     let line = asked.head.lines().next().unwrap_or_default();
-    json!({"provider": asked.server, "line": line, "body_len": asked.body_len}).to_string()
+    json!({
+        "provider": asked.server,
+        "line": line,
+        "body_len": asked.body_len,
+        "beside": asked.beside,
+    })
+    .to_string()
 }
 
 /// The bare value, out of whichever header has it.
@@ -218,6 +233,27 @@ async fn events(wire: &mut (impl AsyncWrite + Unpin), credential: &str) -> Resul
     tokio::time::sleep(STREAM_OPEN).await;
     wire.write_all(b"0\r\n\r\n").await?;
     Ok(())
+}
+
+/// A stream that only ends when its reader has gone.
+async fn drip(wire: &mut (impl AsyncWrite + Unpin)) -> Result<()> {
+    wire.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+        .await?;
+    loop {
+        wire.write_all(b"5\r\ndrip\n\r\n").await?;
+        wire.flush().await?;
+        tokio::time::sleep(DRIP_EVERY).await;
+    }
+}
+
+/// What a repository with one branch says to `git ls-remote`.
+async fn git_refs(wire: &mut (impl AsyncWrite + Unpin)) -> Result<()> {
+    let line = |text: &str| format!("{:04x}{text}", text.len() + 4);
+    let branch = format!("{} refs/heads/main\0agent=stand\n", "1".repeat(40));
+    let service = line("# service=git-upload-pack\n");
+    let text = format!("{service}0000{}0000", line(&branch));
+    let kind = "content-type: application/x-git-upload-pack-advertisement".to_owned();
+    whole(wire, "200 OK", &[kind], text.as_bytes()).await
 }
 
 /// As a server with ranges would: the asked-for bytes of an echo.

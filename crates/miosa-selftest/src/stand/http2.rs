@@ -36,7 +36,9 @@ async fn answer(State(log): State<Log>, request: Request) -> Response {
     if parts.headers.contains_key(header::UPGRADE)
         && let Ok(upgrade) = WebSocketUpgrade::from_request_parts(&mut parts, &()).await
     {
-        return upgrade.on_upgrade(repeat);
+        let credential = credential_of(&parts.headers);
+        let has_extensions = parts.headers.contains_key("sec-websocket-extensions");
+        return upgrade.on_upgrade(move |socket| repeat(socket, credential, has_extensions));
     }
     let text = |name: &str| {
         parts
@@ -44,10 +46,7 @@ async fn answer(State(log): State<Log>, request: Request) -> Response {
             .get(name)
             .and_then(|value| value.to_str().ok())
     };
-    let credential = text("authorization")
-        .or_else(|| text("x-api-key"))
-        .unwrap_or_default();
-    let credential = credential.trim_start_matches("Bearer ").to_owned();
+    let credential = credential_of(&parts.headers);
     match text("x-do").unwrap_or_default() {
         "echo" => head.into_response(),
         "echo-frames" => frames(
@@ -62,8 +61,37 @@ async fn answer(State(log): State<Log>, request: Request) -> Response {
             Some(trailers(&credential)),
         ),
         "grpc" => grpc(body, &credential).await,
-        _ => axum::Json(serde_json::json!({"provider": "http2"})).into_response(),
+        "grpc-credential" => frames(vec![message(&credential)], Some(trailers("none"))),
+        _ => plain(body).await,
     }
+}
+
+async fn plain(body: Body) -> Response {
+    // A body that breaks off has the length it came with.
+    let len = body
+        .into_data_stream()
+        .fold(0, |sum, piece| async move {
+            sum + piece.map_or(0, |data| data.len())
+        })
+        .await;
+    axum::Json(serde_json::json!({"provider": "http2", "body_len": len})).into_response()
+}
+
+/// The bare value.
+fn credential_of(headers: &HeaderMap) -> String {
+    let value = headers
+        .get("authorization")
+        .or_else(|| headers.get("x-api-key"));
+    let value = value
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default();
+    value.trim_start_matches("Bearer ").to_owned()
+}
+
+/// A gRPC message with one text in it.
+fn message(text: &str) -> Bytes {
+    let len = u32::try_from(text.len()).unwrap_or(u32::MAX).to_be_bytes();
+    [[0].as_slice(), &len, text.as_bytes()].concat().into()
 }
 
 /// A head as HTTP/1 would write it.
@@ -119,9 +147,21 @@ async fn grpc(body: Body, credential: &str) -> Response {
     response
 }
 
-async fn repeat(mut socket: WebSocket) {
+/// Sends every message back; on the word `credential` that is sent instead, on `extensions` whether any
+/// were asked for.
+async fn repeat(mut socket: WebSocket, credential: String, has_extensions: bool) {
     while let Some(Ok(message)) = socket.recv().await {
-        if matches!(message, Message::Close(_)) || socket.send(message).await.is_err() {
+        let back = match &message {
+            Message::Close(_) => return,
+            Message::Text(text) if text.as_str() == "credential" => {
+                Message::Text(credential.clone().into())
+            }
+            Message::Text(text) if text.as_str() == "extensions" => {
+                Message::Text(has_extensions.to_string().into())
+            }
+            _ => message,
+        };
+        if socket.send(back).await.is_err() {
             return;
         }
     }

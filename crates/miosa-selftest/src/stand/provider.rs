@@ -20,6 +20,9 @@ const HEAD_BYTES_MAX: usize = 256 * 1024;
 /// Bytes of a body that are written down; the rest is counted.
 const BODY_BYTES_KEPT: usize = 64 * 1024;
 
+/// Server of what is written down when a caller leaves an answer before its end.
+pub const BROKEN_OFF: &str = "broken off";
+
 /// One request.
 pub struct Asked {
     /// Server that got it.
@@ -30,6 +33,8 @@ pub struct Asked {
     pub body_len: u64,
     /// The body's beginning.
     pub body: Vec<u8>,
+    /// What came with a body in chunks besides it: extensions, trailers.
+    pub beside: Vec<String>,
 }
 
 type Wire = TlsStream<TcpStream>;
@@ -69,15 +74,26 @@ async fn serve(mut wire: Wire, server: &'static str, connection: u64, log: &Log)
             wire.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await?;
             wire.flush().await?;
         }
-        let (body, body_len) = read_body(&mut wire, &mut buffer, &text).await?;
+        let mut beside = Vec::new();
+        let (body, body_len) = read_body(&mut wire, &mut buffer, &text, &mut beside).await?;
         log.set_body(logged, &body);
         let asked = Asked {
             server,
             head: text,
             body_len,
             body,
+            beside,
         };
-        if !answers::answer(&mut wire, &asked).await? {
+        let answered = answers::answer(&mut wire, &asked).await;
+        if answered.is_err() {
+            log.push(Seen {
+                server: BROKEN_OFF,
+                head: Vec::new(),
+                body: Vec::new(),
+                connection,
+            });
+        }
+        if !answered? {
             wire.shutdown().await?;
             return Ok(());
         }
@@ -110,9 +126,14 @@ async fn read_head(wire: &mut Wire, buffer: &mut Vec<u8>) -> Result<Option<Vec<u
     }
 }
 
-async fn read_body(wire: &mut Wire, buffer: &mut Vec<u8>, head: &str) -> Result<(Vec<u8>, u64)> {
+async fn read_body(
+    wire: &mut Wire,
+    buffer: &mut Vec<u8>,
+    head: &str,
+    beside: &mut Vec<String>,
+) -> Result<(Vec<u8>, u64)> {
     if header(head, "transfer-encoding").is_some() {
-        return read_chunks(wire, buffer).await;
+        return read_chunks(wire, buffer, beside).await;
     }
     let length: u64 = match header(head, "content-length") {
         Some(length) => length.parse().context("content-length")?,
@@ -134,16 +155,28 @@ async fn read_body(wire: &mut Wire, buffer: &mut Vec<u8>, head: &str) -> Result<
     Ok((kept, length))
 }
 
-async fn read_chunks(wire: &mut Wire, buffer: &mut Vec<u8>) -> Result<(Vec<u8>, u64)> {
+async fn read_chunks(
+    wire: &mut Wire,
+    buffer: &mut Vec<u8>,
+    beside: &mut Vec<String>,
+) -> Result<(Vec<u8>, u64)> {
     let (mut kept, mut total) = (Vec::new(), 0);
     loop {
         let line = read_line(wire, buffer).await?;
+        if line.contains(';') {
+            beside.push(line.clone());
+        }
         let size = line.split(';').next().unwrap_or_default().trim();
         let size = usize::from_str_radix(size, 16).context("a chunk's size")?;
         if size == 0 {
             // Trailers, up to the empty line.
-            while !read_line(wire, buffer).await?.is_empty() {}
-            return Ok((kept, total));
+            loop {
+                let line = read_line(wire, buffer).await?;
+                if line.is_empty() {
+                    return Ok((kept, total));
+                }
+                beside.push(line);
+            }
         }
         while buffer.len() < size + 2 {
             if wire.read_buf(buffer).await? == 0 {
