@@ -14,8 +14,11 @@ use crate::world::{self, Settings, World};
 
 /// Where the attack programs are inside a sandbox.
 const PROGRAMS_DIR: &str = "/opt/miosa-selftest";
-/// What all attack programs use.
-const LIBRARY: (&str, &str) = ("lib.py", include_str!("attack/lib.py"));
+/// What attack programs use.
+const LIBRARIES: [(&str, &str); 2] = [
+    ("lib.py", include_str!("attack/lib.py")),
+    ("protocols.py", include_str!("attack/protocols.py")),
+];
 /// Connectors of a run: uid, variable, beginning of the value.
 const MANAGED: (&str, &str, &str) = ("refero/design-research", "REFERO_MCP_TOKEN", "rfr_");
 const OWN: [(&str, &str, &str); 3] = [
@@ -132,7 +135,7 @@ impl Lab {
 
     async fn upload(&self, sandbox: &str) -> Result<()> {
         let programs = SECTIONS.iter().map(|section| section.program);
-        for (name, text) in programs.chain([LIBRARY]) {
+        for (name, text) in programs.chain(LIBRARIES) {
             let local = self.world.folder().join(name);
             fs_err::write(&local, text)?;
             let inside = format!("{PROGRAMS_DIR}/{name}");

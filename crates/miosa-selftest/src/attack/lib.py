@@ -227,6 +227,46 @@ def lost(text, needle):
     return needle not in text
 
 
+def websocket_headers(*more):
+    return [("Connection", "Upgrade"), ("Upgrade", "websocket"), ("Sec-WebSocket-Version", "13"),
+            ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="), *more]
+
+
+class Socket:
+    """A WebSocket by hand."""
+
+    def __init__(self, host=None, token=GITHUB, more=()):
+        self.sock = tls(host or N["wide"])
+        self.sock.sendall(request("GET", "/socket", host or N["wide"], websocket_headers(*more), token=token))
+        self.answer = receive(self.sock, lambda text: b"\r\n\r\n" in text)
+        self.buffer = self.answer.raw.partition(b"\r\n\r\n")[2]
+
+    def send(self, payload, opcode=1, final=True, compressed=False):
+        first = (128 if final else 0) | (64 if compressed else 0) | opcode
+        length = bytes([128 | len(payload)]) if len(payload) < 126 else b"\xfe" + struct.pack(">H", len(payload))
+        mask = b"\x12\x34\x56\x78"
+        self.sock.sendall(bytes([first]) + length + mask + bytes(byte ^ mask[at % 4] for at, byte in enumerate(payload)))
+
+    def receive(self, timeout=6):
+        """(opcode, payload), or None at the end of the connection."""
+        self.sock.settimeout(timeout)
+        try:
+            while True:
+                if len(self.buffer) >= 2:
+                    length, start = self.buffer[1] & 127, 2
+                    if length == 126:
+                        length, start = int.from_bytes(self.buffer[2:4], "big"), 4
+                    if len(self.buffer) >= start + length:
+                        frame, self.buffer = self.buffer[:start + length], self.buffer[start + length:]
+                        return frame[0] & 15, frame[start:]
+                piece = self.sock.recv(65536)
+                if not piece:
+                    return None
+                self.buffer += piece
+        except (OSError, ssl.SSLError) as problem:
+            return None if not isinstance(problem, (socket.timeout, TimeoutError)) else ("timeout", b"")
+
+
 class H2:
     """HTTP/2 by hand: frames and literal header fields, so that anything can be said."""
 
@@ -243,6 +283,14 @@ class H2:
     @staticmethod
     def frame(kind, flags, stream, payload):
         return struct.pack(">I", len(payload))[1:] + bytes([kind, flags]) + struct.pack(">I", stream) + payload
+
+    @staticmethod
+    def split(text):
+        """Kind, flags, stream and payload of each frame in bytes that were received."""
+        while len(text) >= 9:
+            end = 9 + int.from_bytes(text[:3], "big")
+            yield text[3], text[4], int.from_bytes(text[5:9], "big"), text[9:end]
+            text = text[end:]
 
     @staticmethod
     def integer(value, prefix_max):
