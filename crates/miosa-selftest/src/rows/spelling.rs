@@ -90,7 +90,7 @@ const ROWS: &[Row] = &[
     Row {
         id: 95,
         priority: P2,
-        attack: "a placeholder in the URL of a git remote",
+        attack: "a placeholder in the URL of a git remote: clone, push, fetch",
         required: "becomes Basic, which is declared for git",
         check: Inside,
     },

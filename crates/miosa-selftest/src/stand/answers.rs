@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::io::Write as _;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -10,6 +11,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde_json::json;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
+use super::git;
 use super::provider::{Asked, header};
 
 /// Pause between two writes that must not become one.
@@ -20,7 +22,11 @@ const DRIP_EVERY: Duration = Duration::from_millis(50);
 const STREAM_OPEN: Duration = Duration::from_secs(20);
 
 /// Answers; says whether the connection goes on.
-pub async fn answer(wire: &mut (impl AsyncWrite + Unpin), asked: &Asked) -> Result<bool> {
+pub async fn answer(
+    wire: &mut (impl AsyncWrite + Unpin),
+    asked: &Asked,
+    folder: &Path,
+) -> Result<bool> {
     let wish = header(&asked.head, "x-do").unwrap_or_default();
     let (verb, argument) = wish.split_once(' ').unwrap_or((wish, ""));
     let credential = credential(&asked.head);
@@ -70,10 +76,21 @@ pub async fn answer(wire: &mut (impl AsyncWrite + Unpin), asked: &Asked) -> Resu
             )
             .await?;
         }
+        _ => return other(wire, asked, folder).await,
+    }
+    wire.flush().await?;
+    Ok(verb != "echo-close")
+}
+
+/// The ways that are not about an echo.
+async fn other(wire: &mut (impl AsyncWrite + Unpin), asked: &Asked, folder: &Path) -> Result<bool> {
+    let wish = header(&asked.head, "x-do").unwrap_or_default();
+    let (verb, argument) = wish.split_once(' ').unwrap_or((wish, ""));
+    match verb {
         "switch" => {
             let head =
                 "HTTP/1.1 101 Switching Protocols\r\nupgrade: raw\r\nconnection: upgrade\r\n\r\n";
-            wire.write_all(format!("{head}{credential}").as_bytes())
+            wire.write_all(format!("{head}{}", credential(&asked.head)).as_bytes())
                 .await?;
             return Ok(false);
         }
@@ -91,7 +108,10 @@ pub async fn answer(wire: &mut (impl AsyncWrite + Unpin), asked: &Asked) -> Resu
             return Ok(false);
         }
         "drip" => drip(wire).await?,
-        "git-refs" => git_refs(wire).await?,
+        "git" => {
+            let git = git::answer(asked, folder).await?;
+            whole(wire, &git.status, &git.headers, &git.body).await?;
+        }
         "garbage" => {
             wire.write_all(b"\x00\x01 no http at all\r\n\r\n").await?;
             return Ok(false);
@@ -103,7 +123,7 @@ pub async fn answer(wire: &mut (impl AsyncWrite + Unpin), asked: &Asked) -> Resu
         _ => whole(wire, "200 OK", &[], plain(asked).as_bytes()).await?,
     }
     wire.flush().await?;
-    Ok(verb != "echo-close")
+    Ok(true)
 }
 
 /// What came, without its credential.
@@ -244,16 +264,6 @@ async fn drip(wire: &mut (impl AsyncWrite + Unpin)) -> Result<()> {
         wire.flush().await?;
         tokio::time::sleep(DRIP_EVERY).await;
     }
-}
-
-/// What a repository with one branch says to `git ls-remote`.
-async fn git_refs(wire: &mut (impl AsyncWrite + Unpin)) -> Result<()> {
-    let line = |text: &str| format!("{:04x}{text}", text.len() + 4);
-    let branch = format!("{} refs/heads/main\0agent=stand\n", "1".repeat(40));
-    let service = line("# service=git-upload-pack\n");
-    let text = format!("{service}0000{}0000", line(&branch));
-    let kind = "content-type: application/x-git-upload-pack-advertisement".to_owned();
-    whole(wire, "200 OK", &[kind], text.as_bytes()).await
 }
 
 /// As a server with ranges would: the asked-for bytes of an echo.

@@ -4,6 +4,7 @@ mod answers;
 pub mod attacker;
 pub mod authority;
 pub mod faulty;
+mod git;
 pub mod http2;
 pub mod provider;
 pub mod resolver;
@@ -134,8 +135,8 @@ impl Stand {
         let mut names = vec![ATTACKER, ATTACKER_ADDRESS];
         names.extend(LOOKALIKES);
         let attacker = Attacker::start(&authority, &names).await?;
-        let bound = provider::start(&authority, &[BOUND, GIT], "provider", &log).await?;
-        let allowed = provider::start(&authority, &[ALLOWED], "allowed", &log).await?;
+        let bound = provider::start(&authority, &[BOUND, GIT], "provider", &log, folder).await?;
+        let allowed = provider::start(&authority, &[ALLOWED], "allowed", &log, folder).await?;
         let model = http2::start(&authority, &[MODEL, WIDE], &log).await?;
         let faulty = faulty::start(&authority, FAULTY, &log).await?;
         let resolver = resolver::Resolver::start(ATTACKER_ZONE).await?;

@@ -3,6 +3,7 @@
 //! It parses HTTP/1.1 by hand, so that what it writes down is what came over the wire, and so that it can
 //! answer in ways no library would.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -45,21 +46,29 @@ pub async fn start(
     hosts: &[&str],
     server: &'static str,
     log: &Log,
+    folder: &Path,
 ) -> Result<Server> {
     let log = log.clone();
+    let folder: Arc<Path> = folder.into();
     let connections = Arc::new(AtomicU64::new(0));
     tls::accept(authority.server(hosts, false)?, move |stream| {
         let connection = connections.fetch_add(1, Ordering::Relaxed);
-        let log = log.clone();
+        let (log, folder) = (log.clone(), Arc::clone(&folder));
         async move {
             // A connection that breaks off has been written down as far as it came.
-            serve(stream, server, connection, &log).await.ok();
+            serve(stream, server, connection, &log, &folder).await.ok();
         }
     })
     .await
 }
 
-async fn serve(mut wire: Wire, server: &'static str, connection: u64, log: &Log) -> Result<()> {
+async fn serve(
+    mut wire: Wire,
+    server: &'static str,
+    connection: u64,
+    log: &Log,
+    folder: &Path,
+) -> Result<()> {
     let mut buffer = Vec::new();
     while let Some(head) = read_head(&mut wire, &mut buffer).await? {
         let text = String::from_utf8_lossy(&head).into_owned();
@@ -84,7 +93,7 @@ async fn serve(mut wire: Wire, server: &'static str, connection: u64, log: &Log)
             body,
             beside,
         };
-        let answered = answers::answer(&mut wire, &asked).await;
+        let answered = answers::answer(&mut wire, &asked, folder).await;
         if answered.is_err() {
             log.push(Seen {
                 server: BROKEN_OFF,
