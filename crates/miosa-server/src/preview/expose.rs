@@ -16,8 +16,8 @@ use crate::{ApiError, App};
 
 /// Beginning of a token for one shared preview.
 pub const SHARE_PREFIX: &str = "miosa_pv_";
-/// Beginning of a token for all previews of a sandbox.
-pub const SANDBOX_PREFIX: &str = "mp_";
+/// Beginning of a token for one preview that its owner opens.
+pub const TOKEN_PREFIX: &str = "mp_";
 const TTL_DEFAULT_SEC: i64 = 3600;
 const TTL_MAX_SEC: i64 = 30 * 24 * 3600;
 const TITLE_CHARS_MAX: usize = 200;
@@ -123,11 +123,11 @@ fn url(public_url: &str, host: &str) -> String {
     }
 }
 
-/// Makes a token for one preview, or for all of the sandbox.
+/// Makes a token for one preview and no other.
 pub async fn mint(
     app: &App,
-    sandbox: &SandboxRow,
-    preview: Option<&PreviewRow>,
+    preview: &PreviewRow,
+    prefix: &str,
     ttl_sec: Option<i64>,
 ) -> Result<Minted, ApiError> {
     let ttl = ttl_sec.unwrap_or(TTL_DEFAULT_SEC);
@@ -137,17 +137,12 @@ pub async fn mint(
             format!("a token lives 1 to {TTL_MAX_SEC} seconds"),
         ));
     }
-    let prefix = if preview.is_some() {
-        SHARE_PREFIX
-    } else {
-        SANDBOX_PREFIX
-    };
     let token = format!("{prefix}{}", hex::encode(rand::random::<[u8; 32]>()));
     let now = now_ms();
     let row = TokenRow {
         hash: hash(&token),
-        sandbox_id: sandbox.id.clone(),
-        preview_id: preview.map(|preview| preview.id.clone()),
+        sandbox_id: preview.sandbox_id.clone(),
+        preview_id: preview.id.clone(),
         prefix: token[..prefix.len() + 4].to_owned(),
         created_at: now,
         expires_at: now + ttl * 1000,

@@ -2,7 +2,7 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use miosa_api::error::ErrorBody;
+use miosa_api::error::{ErrorBody, ErrorCode};
 use miosa_api::preview::{Expose, Preview};
 use miosa_api::{Data, List};
 use serde::Deserialize;
@@ -42,6 +42,8 @@ struct CreatePreview {
 #[derive(Debug, Default, Deserialize, utoipa::ToSchema)]
 #[serde(default)]
 struct TokenWish {
+    /// Exposed port it is for; the first one when absent. A share has its port in the path.
+    port: Option<u16>,
     #[serde(alias = "expires_in")]
     ttl_seconds: Option<i64>,
     scope: Option<String>,
@@ -155,7 +157,7 @@ async fn share(
     caller.require(Scope::SandboxesWrite)?;
     let sandbox = access::sandbox(&app, &caller, &id).await?;
     let row = one(&app, &caller, &sandbox.id, &preview).await?;
-    let minted = expose::mint(&app, &sandbox, Some(&row), wish.ttl_seconds).await?;
+    let minted = expose::mint(&app, &row, expose::SHARE_PREFIX, wish.ttl_seconds).await?;
     let mut shown =
         serde_json::to_value(expose::shown(&app, &sandbox, &row)).map_err(ApiError::internal)?;
     shown["expires_at"] = Value::from(rfc3339(minted.expires_at));
@@ -183,7 +185,7 @@ async fn unshare(
     Ok(answer::no_content())
 }
 
-/// Makes a token for all exposed ports of the sandbox. It is shown once.
+/// Makes a token for one exposed port of the sandbox: the first one unless told otherwise. It is shown once.
 #[utoipa::path(post, path = "/sandboxes/{id}/preview-token", tag = "previews", params(("id" = String, Path)),
     request_body = TokenWish, responses((status = 200, body = Object), (status = 404, body = ErrorBody)))]
 async fn preview_token(
@@ -194,11 +196,16 @@ async fn preview_token(
 ) -> Result<Response, ApiError> {
     caller.require(Scope::SandboxesWrite)?;
     let sandbox = access::sandbox(&app, &caller, &id).await?;
-    let minted = expose::mint(&app, &sandbox, None, wish.ttl_seconds).await?;
-    let url = crate::preview::first_url(&app, &sandbox.id).await?;
+    let found = store::find(&app.pool, &sandbox.id, wish.port).await?;
+    let row = found.ok_or_else(|| {
+        ApiError::new(ErrorCode::NotFound, "this sandbox has no such exposed port")
+            .with_hint("expose it first: POST /sandboxes/{id}/expose {\"port\": …}")
+    })?;
+    let minted = expose::mint(&app, &row, expose::TOKEN_PREFIX, wish.ttl_seconds).await?;
+    let url = expose::shown(&app, &sandbox, &row).url;
     Ok(axum::response::IntoResponse::into_response(axum::Json(
         json!({
-            "url": url.map(|url| format!("{url}/?preview_token={}", minted.token)),
+            "url": format!("{url}/?preview_token={}", minted.token),
             "token": minted.token,
             "expires_at": rfc3339(minted.expires_at),
             "scope": wish.scope.as_deref().unwrap_or("read"),

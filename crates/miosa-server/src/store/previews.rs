@@ -28,8 +28,8 @@ pub struct TokenRow {
     pub hash: String,
     /// Sandbox it is for.
     pub sandbox_id: String,
-    /// The one preview it is for; all of the sandbox when absent.
-    pub preview_id: Option<String>,
+    /// The one preview it is for.
+    pub preview_id: String,
     /// Its first characters, to tell tokens apart.
     pub prefix: String,
     /// When it was made.
@@ -148,7 +148,7 @@ pub async fn token_end(
 ) -> Result<Option<i64>, sqlx::Error> {
     sqlx::query_scalar(
         "select expires_at from preview_tokens where hash = $1 and sandbox_id = $2 \
-         and (preview_id is null or preview_id = $3) and expires_at > $4",
+         and preview_id = $3 and expires_at > $4",
     )
     .bind(hash)
     .bind(&preview.sandbox_id)

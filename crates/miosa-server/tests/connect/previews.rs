@@ -23,6 +23,13 @@ async fn a_token_stays_in_no_address_whether_the_preview_needs_it_or_not() {
     let world = World::start().await;
     let a = world.tenant("a").await;
     world.sandbox(&a, "sandbox-a", "running").await;
+    let without = a
+        .post("/sandboxes/sandbox-a/preview-token", json!({}))
+        .await;
+    assert_eq!(without.status, 404, "nothing is exposed yet");
+    a.post("/sandboxes/sandbox-a/expose", json!({ "port": 3000 }))
+        .await
+        .data();
     let minted = a
         .post("/sandboxes/sandbox-a/preview-token", json!({}))
         .await;

@@ -75,6 +75,7 @@ async fn a_new_key_is_not_kept_for_a_replay() {
     let world = World::start().await;
     let ours = world.tenant("ours").await;
     world.sandbox(&ours, "s1", "running").await;
+    post(&ours, "/sandboxes/s1/expose", "e", &json!({ "port": 3000 })).await;
     for path in ["/api-keys", "/sandboxes/s1/preview-token"] {
         let first = post(&ours, path, "k", &json!({})).await;
         assert!(first.status < 300, "{path}: {}", first.body);

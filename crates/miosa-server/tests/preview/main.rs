@@ -271,17 +271,14 @@ async fn a_private_preview_opens_for_its_own_token_alone() {
             "{wrong}"
         );
     }
-    let all = street
-        .owner
-        .send(
-            Method::POST,
-            "/sandboxes/house/preview-token",
-            Some(json!({})),
-        )
-        .await;
-    let all = all.body["token"].as_str().unwrap().to_owned();
-    assert!(all.starts_with("mp_"));
-    assert_eq!(open(&label, &all).await.status(), StatusCode::OK);
+    for (port, want) in [(port, StatusCode::OK), (port ^ 1, StatusCode::UNAUTHORIZED)] {
+        let path = "/sandboxes/house/preview-token";
+        let wish = json!({ "port": port });
+        let minted = street.owner.send(Method::POST, path, Some(wish)).await;
+        let token = minted.body["token"].as_str().unwrap().to_owned();
+        assert!(token.starts_with("mp_"));
+        assert_eq!(open(&label, &token).await.status(), want, "{port}");
+    }
 
     let lead = street
         .visit(
