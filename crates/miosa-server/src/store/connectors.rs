@@ -37,9 +37,19 @@ pub struct ConnectorRow {
 
 impl ConnectorRow {
     /// The locked value; `None` for a damaged row.
+    ///
+    /// INVARIANT: whose it is, is the row's word: a value moved here from another row, or from an earlier
+    /// version of this one, was not sealed as that, and the broker does not open it.
     #[must_use]
     pub fn sealed(&self) -> Option<Sealed> {
-        serde_json::from_str(&self.sealed).ok()
+        let sealed: Sealed = serde_json::from_str(&self.sealed).ok()?;
+        Some(Sealed {
+            secret_id: self.id.clone(),
+            owner: self.owner.clone(),
+            version: u64::try_from(self.version).ok()?,
+            managed: self.is_managed(),
+            ciphertext: sealed.ciphertext,
+        })
     }
 
     /// Whether it is the operator's.
@@ -128,4 +138,28 @@ pub async fn delete(pool: &AnyPool, id: &str) -> Result<(), sqlx::Error> {
         .execute(pool)
         .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ConnectorRow;
+
+    #[test]
+    fn row_146_a_value_is_what_its_row_is_whatever_it_says_itself() {
+        let moved = r#"{"secret_id":"other","owner":"platform","version":7,"managed":true,"ciphertext":"x"}"#;
+        let row = ConnectorRow {
+            id: "one".to_owned(),
+            owner: "tenant".to_owned(),
+            version: 2,
+            sealed: moved.to_owned(),
+            ..ConnectorRow::default()
+        };
+        let sealed = row.sealed().unwrap();
+        assert_eq!(
+            (sealed.secret_id.as_str(), sealed.owner.as_str()),
+            ("one", "tenant")
+        );
+        assert_eq!((sealed.version, sealed.managed), (2, false));
+        assert_eq!(sealed.ciphertext, "x");
+    }
 }
