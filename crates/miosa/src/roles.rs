@@ -138,8 +138,15 @@ pub fn runtime() -> Result<tokio::runtime::Runtime> {
 }
 
 /// Logs to standard error; `MIOSA_LOG` says what.
+///
+/// INVARIANT: whatever it says, no message of a sandbox is written out: its bytes could be anything, control
+/// characters of a terminal among them (row 151).
 pub fn start_log(default: &str) {
-    let filter = EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new(default));
+    let mut filter =
+        EnvFilter::try_from_env(LOG_VARIABLE).unwrap_or_else(|_| EnvFilter::new(default));
+    for dumping in ["tungstenite=info", "tokio_tungstenite=info"] {
+        filter = filter.add_directive(dumping.parse().expect("a directive"));
+    }
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
