@@ -2,9 +2,13 @@
 //! connectors attached, and the attack programs inside them.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::canary::Canary;
 use crate::rows::SECTIONS;
@@ -14,6 +18,12 @@ use crate::world::{self, Settings, World};
 
 /// Where the attack programs are inside a sandbox.
 const PROGRAMS_DIR: &str = "/opt/miosa-selftest";
+/// How long a new broker may take.
+const BROKER_RESTART_MAX: Duration = Duration::from_secs(30);
+/// How long a request to the server may take.
+const HTTP_MAX: Duration = Duration::from_secs(30);
+/// Time between two looks at something that changes.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// What attack programs use.
 const LIBRARIES: [(&str, &str); 2] = [
     ("lib.py", include_str!("attack/lib.py")),
@@ -94,21 +104,47 @@ impl Lab {
             self.world.json_with_stdin(&create, canary.value()).await?;
             self.canaries.push(canary);
         }
+        for name in ["spare-old", "spare-new"] {
+            self.canaries.push(Canary::new(name, "ghp_"));
+        }
         Ok(())
     }
 
-    /// A running sandbox with all connectors of a run and the attack programs.
-    pub async fn sandbox(&self, name: &str) -> Result<String> {
-        let mut arguments = vec!["sandbox", "create", "--name", name, "--wait", "--json"];
-        arguments.extend(["--network-policy", "deny-all"]);
-        let mut hosts = vec![stand::ALLOWED, stand::ATTACKER];
-        hosts.extend(stand::LOOKALIKES);
-        for host in &hosts {
-            arguments.extend(["--allowed-domain", host]);
-        }
+    /// A running sandbox with the attack programs and nothing attached; enforced unless told otherwise.
+    pub async fn bare(&self, flags: &[&str]) -> Result<String> {
+        let mut arguments = vec!["sandbox", "create", "--wait", "--json"];
+        arguments.extend(flags);
         let created = self.world.json(&arguments).await?;
         ensure!(created["state"] == "running", "not running: {created}");
         let id = created["id"].as_str().context("no id")?.to_owned();
+        self.upload(&id).await?;
+        Ok(id)
+    }
+
+    /// As [`Lab::bare`], with the managed connector attached.
+    pub async fn bound(&self) -> Result<String> {
+        let id = self.bare(&["--network-policy", "deny-all"]).await?;
+        self.attach(&id, MANAGED.0, MANAGED.1).await?;
+        Ok(id)
+    }
+
+    /// Destroys a sandbox.
+    pub async fn destroy(&self, sandbox: &str) -> Result<()> {
+        self.world
+            .json(&["sandbox", "delete", sandbox, "--json"])
+            .await
+            .map(drop)
+    }
+
+    /// A running sandbox with all connectors of a run and the attack programs.
+    async fn sandbox(&self, name: &str) -> Result<String> {
+        let mut flags = vec!["--name", name, "--network-policy", "deny-all"];
+        let mut hosts = vec![stand::ALLOWED, stand::ATTACKER];
+        hosts.extend(stand::LOOKALIKES);
+        for host in &hosts {
+            flags.extend(["--allowed-domain", host]);
+        }
+        let id = self.bare(&flags).await?;
         self.attach(&id, MANAGED.0, MANAGED.1).await?;
         for (provider, variable, _) in OWN {
             self.attach(&id, &format!("{provider}/selftest"), variable)
@@ -147,6 +183,15 @@ impl Lab {
         Ok(())
     }
 
+    /// What a variable is inside a sandbox: a placeholder.
+    pub async fn variable(&self, sandbox: &str, name: &str) -> Result<String> {
+        let answer = self
+            .world
+            .exec(sandbox, &format!("printf %s \"${name}\""))
+            .await?;
+        Ok(answer["stdout"].as_str().unwrap_or_default().to_owned())
+    }
+
     /// Runs an attack program; what `exec --json` says.
     pub async fn python(&self, sandbox: &str, program: &str, call: &Value) -> Result<Value> {
         let program = format!("{PROGRAMS_DIR}/{program}");
@@ -180,6 +225,89 @@ impl Lab {
             "lookalikes": stand::LOOKALIKES,
             "zone": stand::ATTACKER_ZONE,
         })
+    }
+
+    /// The broker's process.
+    pub fn broker(&self) -> Result<Pid> {
+        let folder = self.world.folder().to_string_lossy().into_owned();
+        for process in std::fs::read_dir("/proc")?.flatten() {
+            let line = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line).into_owned();
+            if line.split('\0').nth(1) == Some("egress") && line.contains(&folder) {
+                let pid = process.file_name().to_string_lossy().parse().ok();
+                return pid.and_then(Pid::from_raw).context("not a process");
+            }
+        }
+        bail!("the broker does not run")
+    }
+
+    /// The first process of a sandbox, as this machine sees it.
+    pub fn guest(&self, sandbox: &str) -> Result<i64> {
+        let state = self
+            .world
+            .folder()
+            .join("run/sandboxes")
+            .join(sandbox)
+            .join("state.json");
+        let state: Value = serde_json::from_slice(&fs_err::read(state)?)?;
+        state["init"]["pid"].as_i64().context("no first process")
+    }
+
+    /// Kills the broker and waits until another one has every sandbox's listeners.
+    pub async fn restart_broker(&self) -> Result<()> {
+        let before = self.broker()?;
+        kill_process(before, Signal::KILL)?;
+        self.wait_for_broker(before).await
+    }
+
+    /// Waits for a broker other than `before` that serves the first sandbox.
+    pub async fn wait_for_broker(&self, before: Pid) -> Result<()> {
+        let deadline = Instant::now() + BROKER_RESTART_MAX;
+        loop {
+            let is_new = self.broker().is_ok_and(|pid| pid != before);
+            // Without a rule for it the answer is the broker's own: it has listeners and policy again.
+            let probe = "curl -sk --max-time 2 https://unlisted.example/";
+            if is_new
+                && self.world.exec(&self.first, probe).await?["stdout"]
+                    .to_string()
+                    .contains("EGRESS_HOST_NOT_ALLOWED")
+            {
+                return Ok(());
+            }
+            ensure!(Instant::now() < deadline, "no new broker");
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Sends a request to the server as it is; the whole answer.
+    pub async fn http(&self, request: &str) -> Result<String> {
+        let address = self.api_address()?;
+        let exchange = async {
+            let mut stream = TcpStream::connect(&address).await?;
+            stream.write_all(request.as_bytes()).await?;
+            let mut answer = Vec::new();
+            stream.read_to_end(&mut answer).await?;
+            anyhow::Ok(String::from_utf8_lossy(&answer).into_owned())
+        };
+        tokio::time::timeout(HTTP_MAX, exchange)
+            .await
+            .context("no end of the answer")?
+    }
+
+    /// Address of the API.
+    pub fn api_address(&self) -> Result<String> {
+        let endpoint = self.setting("endpoint")?;
+        Ok(endpoint
+            .trim_start_matches("http://")
+            .trim_end_matches('/')
+            .to_owned())
+    }
+
+    /// A setting of the CLI, such as its key.
+    pub fn setting(&self, name: &str) -> Result<String> {
+        let file = self.world.folder().join(".miosa/config.json");
+        let config: Value = serde_json::from_slice(&fs_err::read(file)?)?;
+        Ok(config[name].as_str().context("no such setting")?.to_owned())
     }
 
     /// The broker's audit file.

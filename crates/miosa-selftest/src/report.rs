@@ -19,6 +19,8 @@ pub enum Outcome {
     Absent,
     /// No defence removes it; it is written down.
     Documented,
+    /// A test of the project holds it, not a run.
+    Tested,
 }
 
 /// One thing that was tried.
@@ -73,6 +75,8 @@ pub struct Report {
     pub absent: usize,
     /// Rows no defence removes.
     pub documented: usize,
+    /// Rows held by tests of the project.
+    pub tested: usize,
     /// How long it took.
     pub milliseconds: u128,
     /// All rows.
@@ -89,6 +93,7 @@ impl Report {
             failed,
             absent: count(Outcome::Absent),
             documented: count(Outcome::Documented),
+            tested: count(Outcome::Tested),
             milliseconds: took.as_millis(),
             rows,
         }

@@ -43,6 +43,8 @@ pub enum Check {
     Absent(&'static str),
     /// Not by a run: a limit no defence removes, written down in `SECURITY.md`.
     Documented(&'static str),
+    /// Not by a run, but by this test of the project.
+    Tested(&'static str),
 }
 
 /// One row.
@@ -57,6 +59,26 @@ pub struct Row {
     pub required: &'static str,
     /// How that is checked.
     pub check: Check,
+}
+
+impl Row {
+    /// A row.
+    #[must_use]
+    pub const fn new(
+        id: u16,
+        priority: Priority,
+        attack: &'static str,
+        required: &'static str,
+        check: Check,
+    ) -> Self {
+        Self {
+            id,
+            priority,
+            attack,
+            required,
+            check,
+        }
+    }
 }
 
 /// Rows about one thing.

@@ -101,6 +101,7 @@ async fn one(lab: &Lab, section: &'static Section, row: &'static Row) -> RowRepo
     let reason = match row.check {
         Check::Absent(reason) => Some((Outcome::Absent, reason)),
         Check::Documented(reason) => Some((Outcome::Documented, reason)),
+        Check::Tested(name) => Some((Outcome::Tested, name)),
         Check::Inside | Check::Outside(_) => None,
     };
     if let Some((outcome, reason)) = reason {

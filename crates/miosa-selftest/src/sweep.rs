@@ -121,7 +121,7 @@ async fn outside(lab: &Lab) -> Result<(usize, Vec<String>)> {
 }
 
 /// Regular files; links (to template layers) are not followed.
-fn files_below(folder: &Path) -> Vec<PathBuf> {
+pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     let (mut files, mut folders) = (Vec::new(), vec![folder.to_owned()]);
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {

@@ -73,6 +73,38 @@ impl<'a> Trial<'a> {
     ) -> Result<Value> {
         let call = json!({"function": function, "argument": argument, "names": self.lab.names()});
         let answer = self.lab.python(sandbox, self.program, &call).await?;
+        self.absorb(&answer)
+    }
+
+    /// Runs `meanwhile` as soon as a function running in `sandbox` says that it is ready, and tells it to go
+    /// on afterwards. The function gets a path as its argument: it makes `<path>.ready` and waits for
+    /// `<path>.go`.
+    pub async fn around<T>(
+        &mut self,
+        sandbox: &str,
+        function: &str,
+        meanwhile: impl Future<Output = Result<T>>,
+    ) -> Result<(Value, T)> {
+        let mark = format!("/tmp/selftest-{}", uuid::Uuid::new_v4().simple());
+        let call = json!({"function": function, "argument": mark, "names": self.lab.names()});
+        let lab = self.lab;
+        let outside = async {
+            let ready = format!(
+                "for i in $(seq 3000); do [ -e {mark}.ready ] && exit; sleep 0.02; done; exit 1"
+            );
+            let answer = lab.world.exec(sandbox, &ready).await?;
+            ensure!(answer["exit_code"] == 0, "`{function}` does not get ready");
+            let result = meanwhile.await;
+            lab.world.exec(sandbox, &format!("touch {mark}.go")).await?;
+            result
+        };
+        let (answer, result) = tokio::join!(lab.python(sandbox, self.program, &call), outside);
+        let value = self.absorb(&answer?)?;
+        Ok((value, result?))
+    }
+
+    /// Takes over the steps of a program's output.
+    pub fn absorb(&mut self, answer: &Value) -> Result<Value> {
         let stdout = answer["stdout"].as_str().unwrap_or_default();
         self.received.extend_from_slice(stdout.as_bytes());
         ensure!(

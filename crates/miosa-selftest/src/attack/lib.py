@@ -103,6 +103,13 @@ def stopped(name, answer, *codes):
     return note(name, "refused (" + " or ".join(codes) + ") or cut off", ok, answer, answer.raw, answer.code)
 
 
+def harmless(name, answer):
+    """To an allowed host of anybody: refused, or passed on with nothing but the placeholder in it (what arrives
+    there is searched for real values outside)."""
+    ok = (answer.code or "").startswith("EGRESS_") or answer.status == 200
+    return note(name, "refused, or nothing but the placeholder leaves", ok, answer, answer.raw, answer.code)
+
+
 def passed(name, answer, uses=1, status=200, body=None):
     """The provider must have answered, after `uses` requests with a credential."""
     ok = answer.status == status and answer.code is None and (body is None or body in answer.body)

@@ -1,8 +1,16 @@
 //! The catalogue: one file for each section.
 
 mod answers;
+mod around;
 mod authority;
+mod broker;
+mod broker_checks;
+mod closed;
 mod framing;
+mod inbound;
+mod lifecycle;
+mod mcp;
+mod signing;
 mod spelling;
 
 use crate::row::Section;
@@ -13,4 +21,11 @@ pub const SECTIONS: &[&Section] = &[
     &framing::SECTION,
     &spelling::SECTION,
     &answers::SECTION,
+    &lifecycle::SECTION,
+    &around::SECTION,
+    &broker::SECTION,
+    &signing::SECTION,
+    &mcp::SECTION,
+    &inbound::SECTION,
+    &closed::SECTION,
 ];

@@ -98,6 +98,7 @@ fn mark(outcome: Outcome) -> &'static str {
         Outcome::Failed => "FAILED",
         Outcome::Absent => "not here",
         Outcome::Documented => "documented",
+        Outcome::Tested => "by a test",
     }
 }
 

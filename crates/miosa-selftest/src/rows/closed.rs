@@ -1,0 +1,332 @@
+//! B13: fail closed.
+
+use anyhow::{Context as _, Result, ensure};
+use rustix::process::{Resource, Rlimit, Signal, kill_process, prlimit};
+use serde_json::{Value, json};
+
+use crate::row::Check::{Absent, Outside, Tested};
+use crate::row::Priority::{P0, P1};
+use crate::row::{Row, Section};
+use crate::trial::Trial;
+
+/// The section.
+pub const SECTION: Section = Section {
+    id: "B13",
+    title: "Fail closed",
+    program: ("closed.py", include_str!("../attack/closed.py")),
+    rows: ROWS,
+};
+
+/// Descriptors a starved broker may have open.
+const FEW_DESCRIPTORS: u64 = 48;
+
+const ROWS: &[Row] = &[
+    Row::new(
+        183,
+        P0,
+        "the opening key is gone when the broker starts",
+        "sandboxes run; nothing is sent with a credential",
+        Outside(|trial| Box::pin(row_183(trial))),
+    ),
+    Row::new(
+        184,
+        P0,
+        "the broker is killed while sandboxes send",
+        "no other way meanwhile; it goes on afterwards",
+        Outside(|trial| Box::pin(row_184(trial))),
+    ),
+    Row::new(
+        185,
+        P0,
+        "an invalid policy",
+        "refused; the one in force stays",
+        Outside(|trial| Box::pin(row_185(trial))),
+    ),
+    Row::new(
+        186,
+        P0,
+        "interception switched off for a connector",
+        "refused by name",
+        Outside(|trial| Box::pin(row_186(trial))),
+    ),
+    Row::new(
+        187,
+        P0,
+        "the packet filter is flushed",
+        "no way out at all",
+        Outside(|trial| Box::pin(row_187(trial))),
+    ),
+    Row::new(
+        188,
+        P1,
+        "the broker has no descriptors left",
+        "refused or late, never passed by",
+        Outside(|trial| Box::pin(row_188(trial))),
+    ),
+    Row::new(
+        189,
+        P1,
+        "a guest agent older than the server",
+        "withheld values, a clear message",
+        Absent("the agent is part of the program and renewed at every start"),
+    ),
+    Row::new(
+        190,
+        P0,
+        "the preflight while something is broken",
+        "red, and green again afterwards",
+        Outside(|trial| Box::pin(row_190(trial))),
+    ),
+    Row::new(
+        191,
+        P1,
+        "requests that two parsers read differently",
+        "none is accepted",
+        Tested("what_we_accept_nginx_and_node_read_alike"),
+    ),
+    Row::new(
+        192,
+        P1,
+        "random policies and requests",
+        "a credential means all of one binding",
+        Tested("row_192_a_credential_means_all_of_one_binding"),
+    ),
+];
+
+async fn row_183(trial: &mut Trial<'_>) -> Result<()> {
+    let lab = trial.lab;
+    let key = lab.world.folder().join(".miosa/keys/opening.key");
+    let kept = key.with_extension("kept");
+    fs_err::rename(&key, &kept)?;
+    let broker = lab.broker()?;
+    kill_process(broker, Signal::KILL)?;
+    // A broker without its key does not serve: whatever is sent finds nobody.
+    let runs = lab.world.exec(&lab.first, "echo runs").await?;
+    let tried = trial.inside("no_answer", Value::Null).await;
+    fs_err::rename(&kept, &key)?;
+    lab.wait_for_broker(broker).await?;
+    tried?;
+    trial.check(
+        "commands in the sandbox meanwhile",
+        "run",
+        runs["exit_code"] == 0,
+        runs["exit_code"].to_string(),
+    );
+    trial.inside("use", Value::Null).await.map(drop)
+}
+
+async fn row_184(trial: &mut Trial<'_>) -> Result<()> {
+    let lab = trial.lab;
+    let first = lab.first.clone();
+    let before = lab.stand.attacker.received().len();
+    trial.around(&first, "during", lab.restart_broker()).await?;
+    let direct = lab.stand.attacker.received()[before..]
+        .windows(7)
+        .any(|text| text == b"/direct");
+    trial.check(
+        "a direct way to the attacker",
+        "none",
+        !direct,
+        format!("{direct}"),
+    );
+    trial.inside("use", Value::Null).await.map(drop)
+}
+
+async fn row_185(trial: &mut Trial<'_>) -> Result<()> {
+    let first = trial.lab.first.clone();
+    for arguments in [
+        vec![
+            "sandbox",
+            "network",
+            "allow",
+            &first,
+            "bad host!!",
+            "--json",
+        ],
+        vec![
+            "sandbox",
+            "network",
+            "allow",
+            &first,
+            "*.*.example",
+            "--json",
+        ],
+        vec![
+            "sandbox",
+            "network",
+            "allow",
+            &first,
+            "10.0.0.0/99",
+            "--json",
+        ],
+        vec![
+            "sandbox",
+            "create",
+            "--network-policy",
+            "nonsense",
+            "--json",
+        ],
+        vec![
+            "sandbox",
+            "create",
+            "--network-policy",
+            "deny-all",
+            "--allowed-domain",
+            "bad host!!",
+            "--json",
+        ],
+    ] {
+        let answer = trial.cli(&arguments).await?;
+        let code = answer["error"]["code"]
+            .as_str()
+            .unwrap_or("none")
+            .to_owned();
+        trial.check(
+            &arguments[1..arguments.len() - 1].join(" "),
+            "refused",
+            answer["ok"] == false,
+            code,
+        );
+    }
+    trial.inside("use", Value::Null).await.map(drop)
+}
+
+async fn row_186(trial: &mut Trial<'_>) -> Result<()> {
+    let (host, key) = (trial.lab.api_address()?, trial.lab.setting("api_key")?);
+    let id = trial.lab.bare(&[]).await?;
+    for more in [
+        json!({"plain_env": true}),
+        json!({"mode": "plain_env"}),
+        json!({"delivery": "plain_env"}),
+    ] {
+        let mut body =
+            json!({"connector": "refero/design-research", "env_name": "REFERO_MCP_TOKEN"});
+        body.as_object_mut()
+            .context("an object")?
+            .extend(more.as_object().cloned().unwrap_or_default());
+        let body = body.to_string();
+        let request = format!(
+            "POST /api/v1/sandboxes/{id}/connectors HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        let answer = trial.lab.http(&request).await?;
+        let value = trial.lab.variable(&id, "REFERO_MCP_TOKEN").await?;
+        let ok = trial
+            .lab
+            .canaries
+            .iter()
+            .all(|canary| canary.find(value.as_bytes()).is_none());
+        let seen = answer.lines().next().unwrap_or_default().to_owned();
+        trial.check(&more.to_string(), "no value in the variable", ok, seen);
+        trial.received.extend_from_slice(answer.as_bytes());
+    }
+    let status = trial.cli(&["doctor", "--json"]).await?;
+    let is_weak = status.to_string().contains("switched off");
+    trial.check(
+        "a defence that is switched off",
+        "none, and doctor would say so",
+        !is_weak,
+        "read",
+    );
+    trial.lab.destroy(&id).await
+}
+
+/// Empties the packet filter of a sandbox's own network namespace, as only root of the host can.
+async fn row_187(trial: &mut Trial<'_>) -> Result<()> {
+    let lab = trial.lab;
+    let id = lab
+        .bare(&[
+            "--network-policy",
+            "deny-all",
+            "--allowed-domain",
+            crate::stand::ALLOWED,
+        ])
+        .await?;
+    lab.attach(&id, "refero/design-research", "REFERO_MCP_TOKEN")
+        .await?;
+    let pid = lab.guest(&id)?.to_string();
+    let flushed = tokio::process::Command::new("nsenter")
+        .args(["-t", &pid, "-n", "nft", "flush", "ruleset"])
+        .output()
+        .await?;
+    ensure!(
+        flushed.status.success(),
+        "nft in the sandbox's namespace: {}",
+        String::from_utf8_lossy(&flushed.stderr)
+    );
+    trial.inside_of(&id, "no_way", Value::Null).await?;
+    lab.destroy(&id).await
+}
+
+async fn row_188(trial: &mut Trial<'_>) -> Result<()> {
+    let lab = trial.lab;
+    let pid = lab.broker()?;
+    let limits = fs_err::read_to_string(format!("/proc/{}/limits", pid.as_raw_nonzero()))?;
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max open files"))
+        .context("no limits")?;
+    let maximum = line
+        .split_whitespace()
+        .nth(4)
+        .and_then(|number| number.parse().ok());
+    let few = Rlimit {
+        current: Some(FEW_DESCRIPTORS),
+        maximum,
+    };
+    let before = prlimit(Some(pid), Resource::Nofile, few)?;
+    let tried = trial.inside("shed", Value::Null).await;
+    prlimit(Some(pid), Resource::Nofile, before)?;
+    tried?;
+    trial.inside("use", Value::Null).await.map(drop)
+}
+
+async fn row_190(trial: &mut Trial<'_>) -> Result<()> {
+    let lab = trial.lab;
+    let id = lab.bound().await?;
+    let preflight = ["sandbox", "connectors", "preflight", &id, "--json"];
+    let green = trial.cli(&preflight).await?;
+    trial.check(
+        "with everything in order",
+        "green",
+        is_green(&green),
+        green.to_string(),
+    );
+    let broker = lab.broker()?;
+    kill_process(broker, Signal::STOP)?;
+    let red = trial.cli(&preflight).await;
+    kill_process(broker, Signal::CONT)?;
+    let red = red?;
+    trial.check(
+        "with the broker stopped",
+        "red",
+        !is_green(&red),
+        red.to_string(),
+    );
+    let key = lab.world.folder().join(".miosa/keys/opening.key");
+    let kept = key.with_extension("kept");
+    fs_err::rename(&key, &kept)?;
+    kill_process(broker, Signal::KILL)?;
+    let red = trial.cli(&preflight).await;
+    fs_err::rename(&kept, &key)?;
+    lab.wait_for_broker(broker).await?;
+    let red = red?;
+    trial.check(
+        "without the opening key",
+        "red",
+        !is_green(&red),
+        red.to_string(),
+    );
+    let green = trial.cli(&preflight).await?;
+    trial.check("afterwards", "green", is_green(&green), green.to_string());
+    trial
+        .steps
+        .iter_mut()
+        .filter(|step| step.required == "green")
+        .for_each(|step| step.uses = 1);
+    lab.destroy(&id).await
+}
+
+fn is_green(answer: &Value) -> bool {
+    answer["ok"] == true || answer["passed"] == true || answer["ready"] == true
+}

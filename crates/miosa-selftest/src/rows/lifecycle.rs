@@ -1,0 +1,390 @@
+//! B7: identity, lifecycle, tenants, copies.
+
+use anyhow::Result;
+use serde_json::{Value, json};
+
+use crate::row::Check::{Absent, Inside, Outside};
+use crate::row::Priority::{P0, P1};
+use crate::row::{Row, Section};
+use crate::trial::Trial;
+
+/// The section.
+pub const SECTION: Section = Section {
+    id: "B7",
+    title: "Identity, lifecycle, tenants, copies",
+    program: ("lifecycle.py", include_str!("../attack/lifecycle.py")),
+    rows: ROWS,
+};
+
+/// The managed connector of a run.
+const UID: &str = "refero/design-research";
+/// Variables that make programs do other things.
+const HARMFUL: [&str; 8] = [
+    "PATH",
+    "LD_PRELOAD",
+    "NODE_OPTIONS",
+    "GIT_SSH_COMMAND",
+    "HTTPS_PROXY",
+    "PYTHONSTARTUP",
+    "BASH_ENV",
+    "SSL_CERT_FILE",
+];
+
+const ROWS: &[Row] = &[
+    Row::new(
+        112,
+        P0,
+        "first connector attached to a running sandbox with an open connection to its host",
+        "intercepted before the placeholder can be read; the old connection is no way",
+        Outside(|trial| Box::pin(row_112(trial))),
+    ),
+    Row::new(
+        113,
+        P0,
+        "connector detached while connections are open",
+        "the next request on each is refused",
+        Outside(|trial| Box::pin(row_113(trial))),
+    ),
+    Row::new(
+        114,
+        P0,
+        "value replaced during traffic",
+        "each request carries the old value or the new one; the placeholder stays",
+        Outside(|trial| Box::pin(row_114(trial))),
+    ),
+    Row::new(
+        115,
+        P0,
+        "placeholder of a destroyed sandbox in the next one",
+        "refused",
+        Outside(|trial| Box::pin(row_115(trial))),
+    ),
+    Row::new(
+        116,
+        P0,
+        "another source address, raw sockets",
+        "the listener is the identity; no raw sockets",
+        Inside,
+    ),
+    Row::new(
+        117,
+        P0,
+        "fork or restore: two sandboxes with one placeholder",
+        "the child has its own",
+        Absent("no snapshots and no forks are offered"),
+    ),
+    Row::new(
+        118,
+        P1,
+        "fork or restore with cloned random state",
+        "the guest reseeds",
+        Absent("no snapshots and no forks are offered"),
+    ),
+    Row::new(
+        119,
+        P0,
+        "keys in a sandbox, a template or the server's folder",
+        "no private key is there",
+        Outside(|trial| Box::pin(row_119(trial))),
+    ),
+    Row::new(
+        120,
+        P1,
+        "pause and resume",
+        "the sandbox still trusts its authority, and its certificates live on",
+        Outside(|trial| Box::pin(row_120(trial))),
+    ),
+    Row::new(
+        121,
+        P0,
+        "another tenant's key: show, attach, exec, read the token",
+        "like an id that does not exist",
+        Outside(|trial| Box::pin(row_121(trial))),
+    ),
+    Row::new(
+        122,
+        P1,
+        "connector attached to a variable such as PATH or LD_PRELOAD",
+        "refused",
+        Outside(|trial| Box::pin(row_122(trial))),
+    ),
+    Row::new(
+        123,
+        P0,
+        "the sandbox asks the platform for secrets",
+        "no way there, and no key",
+        Outside(|trial| Box::pin(row_123(trial))),
+    ),
+    Row::new(
+        124,
+        P1,
+        "credential files of agents stay in the sandbox",
+        "they hold placeholders alone",
+        Inside,
+    ),
+];
+
+async fn row_112(trial: &mut Trial<'_>) -> Result<()> {
+    let lab = trial.lab;
+    let id = lab.bare(&["--allowed-domain", crate::stand::BOUND]).await?;
+    let attach = async {
+        lab.attach(&id, UID, "REFERO_MCP_TOKEN").await?;
+        let token = lab.variable(&id, "REFERO_MCP_TOKEN").await?;
+        let hand_over = format!(
+            "for f in /tmp/selftest-*.ready; do printf %s {token} > \"${{f%.ready}}.token\"; done"
+        );
+        lab.world.exec(&id, &hand_over).await?;
+        Ok(token)
+    };
+    let before = lab.stand.log.count();
+    let (_, token) = trial.around(&id, "held_before_attach", attach).await?;
+    let seen = lab.stand.log.since(before);
+    let leaked = seen
+        .iter()
+        .any(|seen| memchr::memmem::find(&seen.head, token.as_bytes()).is_some());
+    trial.check(
+        "the placeholder at the provider",
+        "never as it is",
+        !leaked,
+        format!("{leaked}"),
+    );
+    trial.inside_of(&id, "use", json!(token)).await?;
+    lab.destroy(&id).await
+}
+
+async fn row_113(trial: &mut Trial<'_>) -> Result<()> {
+    let lab = trial.lab;
+    let id = lab.bound().await?;
+    let detach = async {
+        lab.world
+            .json(&["sandbox", "connectors", "detach", &id, UID, "--json"])
+            .await
+    };
+    trial.around(&id, "held_while", detach).await?;
+    lab.destroy(&id).await
+}
+
+async fn row_114(trial: &mut Trial<'_>) -> Result<()> {
+    let lab = trial.lab;
+    let (old, new) = (
+        lab.canary("spare-old").value(),
+        lab.canary("spare-new").value(),
+    );
+    let create = [
+        "connectors",
+        "create",
+        "github",
+        "--name",
+        "rotating",
+        "--stdin",
+        "--json",
+    ];
+    lab.world.json_with_stdin(&create, old).await?;
+    let id = lab.bare(&["--network-policy", "deny-all"]).await?;
+    lab.attach(&id, "github/rotating", "GITHUB_TOKEN").await?;
+    let placeholder = lab.variable(&id, "GITHUB_TOKEN").await?;
+    let before = lab.stand.log.count();
+    let rotate = async {
+        let rotate = [
+            "connectors",
+            "rotate",
+            "github/rotating",
+            "--stdin",
+            "--json",
+        ];
+        lab.world.json_with_stdin(&rotate, new).await
+    };
+    trial.around(&id, "until_told", rotate).await?;
+    let seen = lab.stand.log.since(before);
+    let values: Vec<&str> = seen
+        .iter()
+        .flat_map(|seen| seen.headers("authorization"))
+        .collect();
+    let (old, new) = (format!("Bearer {old}"), format!("Bearer {new}"));
+    let is_one = values.iter().all(|value| *value == old || *value == new);
+    trial.check(
+        "values at the provider",
+        "old or new, never a mix",
+        is_one && !values.is_empty(),
+        format!("{} requests", values.len()),
+    );
+    let order = values
+        .iter()
+        .skip_while(|value| **value == old)
+        .all(|value| *value == new);
+    trial.check(
+        "their order",
+        "never old again after new",
+        order,
+        "as they came",
+    );
+    let after = lab.variable(&id, "GITHUB_TOKEN").await?;
+    trial.check(
+        "the placeholder",
+        "unchanged",
+        after == placeholder,
+        "compared",
+    );
+    lab.destroy(&id).await
+}
+
+async fn row_115(trial: &mut Trial<'_>) -> Result<()> {
+    let lab = trial.lab;
+    let gone = lab.bound().await?;
+    let token = lab.variable(&gone, "REFERO_MCP_TOKEN").await?;
+    lab.destroy(&gone).await?;
+    let next = lab.bound().await?;
+    trial
+        .inside_of(&next, "old_placeholder", json!(token))
+        .await?;
+    trial.inside_of(&next, "use_new", Value::Null).await?;
+    lab.destroy(&next).await
+}
+
+async fn row_119(trial: &mut Trial<'_>) -> Result<()> {
+    trial.inside("no_keys", Value::Null).await?;
+    let mut found = Vec::new();
+    for file in crate::sweep::files_below(&trial.lab.data_dir()) {
+        let is_disk = file.extension().is_some_and(|ending| ending == "img");
+        let bytes = if is_disk {
+            Vec::new()
+        } else {
+            fs_err::read(&file).unwrap_or_default()
+        };
+        if memchr::memmem::find(&bytes, b"PRIVATE KEY-----").is_some() {
+            found.push(file.display().to_string());
+        }
+    }
+    trial.check(
+        "private keys in the server's data",
+        "none",
+        found.is_empty(),
+        found.join(", "),
+    );
+    Ok(())
+}
+
+async fn row_120(trial: &mut Trial<'_>) -> Result<()> {
+    let lab = trial.lab;
+    let id = lab.bound().await?;
+    trial.inside_of(&id, "verified", Value::Null).await?;
+    for verb in ["pause", "resume"] {
+        lab.world.json(&["sandbox", verb, &id, "--json"]).await?;
+    }
+    trial.inside_of(&id, "verified", Value::Null).await?;
+    lab.destroy(&id).await
+}
+
+async fn row_121(trial: &mut Trial<'_>) -> Result<()> {
+    let lab = trial.lab;
+    let config = lab
+        .world
+        .folder()
+        .join(".miosa/server.toml")
+        .display()
+        .to_string();
+    let made = lab
+        .world
+        .json(&[
+            "keys",
+            "create",
+            "--config",
+            &config,
+            "--for",
+            "other-tenant",
+            "--json",
+        ])
+        .await?;
+    let key = made["key"]
+        .as_str()
+        .or(made["api_key"].as_str())
+        .unwrap_or_default()
+        .to_owned();
+    trial.check("a key of another tenant", "made", !key.is_empty(), "made");
+    let first = lab.first.as_str();
+    for arguments in [
+        &["sandbox", "get", first, "--json"][..],
+        &["sandbox", "exec", first, "--json", "--", "id"],
+        &["sandbox", "env", "list", first, "--json"],
+        &["sandbox", "connectors", "list", first, "--json"],
+        &[
+            "sandbox",
+            "connectors",
+            "attach",
+            first,
+            UID,
+            "--env",
+            "OTHER_TOKEN",
+            "--json",
+        ],
+        &["connectors", "token", "github/selftest", "--json"],
+        &["connectors", "show", "github/selftest", "--json"],
+        &["sandbox", "delete", first, "--json"],
+    ] {
+        let output = lab
+            .world
+            .command()
+            .env("MIOSA_API_KEY", &key)
+            .args(arguments)
+            .output()
+            .await?;
+        trial.received.extend_from_slice(&output.stdout);
+        let body: Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        let code = body["error"]["code"]
+            .as_str()
+            .unwrap_or_default()
+            .to_owned();
+        let ok = !output.status.success() && code.contains("NOT_FOUND");
+        trial.check(
+            &format!("`miosa {}`", arguments.join(" ")),
+            "not found",
+            ok,
+            format!("{} {code}", output.status),
+        );
+    }
+    let listed = lab
+        .world
+        .command()
+        .env("MIOSA_API_KEY", &key)
+        .args(["sandbox", "list", "--json"])
+        .output()
+        .await?;
+    let text = String::from_utf8_lossy(&listed.stdout).into_owned();
+    trial.check(
+        "its list of sandboxes",
+        "empty",
+        listed.status.success() && !text.contains(first),
+        text,
+    );
+    Ok(())
+}
+
+async fn row_122(trial: &mut Trial<'_>) -> Result<()> {
+    let id = trial.lab.bare(&[]).await?;
+    for name in HARMFUL {
+        let attach = [
+            "sandbox",
+            "connectors",
+            "attach",
+            &id,
+            UID,
+            "--env",
+            name,
+            "--json",
+        ];
+        let answer = trial.cli(&attach).await?;
+        let code = answer["error"]["code"]
+            .as_str()
+            .unwrap_or("none")
+            .to_owned();
+        trial.check(name, "refused", answer["ok"] == false, code);
+    }
+    trial.lab.destroy(&id).await
+}
+
+async fn row_123(trial: &mut Trial<'_>) -> Result<()> {
+    let address = trial.lab.api_address()?;
+    let (host, port) = address.rsplit_once(':').unwrap_or((&address, "0"));
+    let argument = json!([host, port.parse::<u16>().unwrap_or_default()]);
+    trial.inside("row_123", argument).await.map(drop)
+}
