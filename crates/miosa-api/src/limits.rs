@@ -97,6 +97,9 @@ pub const UPSTREAM_ANSWER_MAX: Duration = Duration::from_secs(15 * 60);
 pub const UPSTREAM_IDLE_MAX: Duration = Duration::from_secs(30);
 /// Labels of a name the broker's DNS answers for: real hosts have fewer, channels through names more.
 pub const DNS_LABELS_MAX: usize = 16;
+/// Bytes of an answer to a credential up to which it is passed on in one piece if it came in one: larger
+/// ones are streamed, and no more of them is held than a frame.
+pub const WHOLE_ANSWER_BYTES_MAX: usize = 32 * 1024;
 /// Bytes of audit events that nobody waits for and that are not written yet: some hundred events.
 pub const AUDIT_PENDING_BYTES_MAX: usize = 64 * 1024;
 /// Bytes of a refused request's body that are read before the refusal is sent: clients that still

@@ -1,7 +1,6 @@
 //! Bodies, passed on frame by frame: no more of them is held than one frame and what the search for a
 //! credential needs.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,12 +10,10 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
-use miosa_api::limits::{REDACTION_LET_GO_AFTER, REFUSED_BODY_BYTES_MAX, REFUSED_BODY_TIMEOUT};
-use tokio::time::Sleep;
+use miosa_api::limits::{REFUSED_BODY_BYTES_MAX, REFUSED_BODY_TIMEOUT};
 
 use crate::audit::{Action, Record};
-use crate::redact::Redactor;
-use crate::weaken::{Defence, is_off};
+use crate::provider_body::ProviderBody;
 
 /// Reads a bounded rest of a body that goes nowhere, before its request is refused.
 pub async fn pass_over(mut body: Incoming) {
@@ -101,19 +98,7 @@ pub struct AnswerBody {
 
 enum Source {
     Text(Option<Bytes>),
-    Provider {
-        body: Incoming,
-        redaction: Option<Redaction>,
-    },
-}
-
-/// Takes the credential out of a body.
-struct Redaction {
-    redactor: Redactor,
-    ready: VecDeque<Frame<Bytes>>,
-    is_over: bool,
-    /// Runs while nothing comes and a short end is held back.
-    quiet: Option<Pin<Box<Sleep>>>,
+    Provider(ProviderBody),
 }
 
 impl AnswerBody {
@@ -137,18 +122,20 @@ impl AnswerBody {
         }
     }
 
-    /// A provider's body, searched by `redactor` if there is one.
-    pub fn provider(body: Incoming, redactor: Option<Redactor>, record: Record) -> Self {
-        let redactor = redactor.filter(|_| !is_off(Defence::RedactBody));
-        let redaction = redactor.map(|redactor| Redaction {
-            redactor,
-            ready: VecDeque::new(),
-            is_over: false,
-            quiet: None,
-        });
+    /// A text that is in its record already.
+    pub fn recorded(text: Bytes) -> Self {
+        Self {
+            source: Source::Text(Some(text).filter(|text| !text.is_empty())),
+            record: None,
+            received: Arc::default(),
+        }
+    }
+
+    /// A provider's body.
+    pub fn provider(body: ProviderBody, record: Record) -> Self {
         let received = record.received();
         Self {
-            source: Source::Provider { body, redaction },
+            source: Source::Provider(body),
             record: Some(record),
             received,
         }
@@ -161,104 +148,21 @@ impl AnswerBody {
     }
 }
 
-impl Redaction {
-    /// Takes in a frame of the provider; what may go out is in `ready`.
-    fn take(&mut self, frame: Frame<Bytes>) {
-        match frame.into_data() {
-            Ok(data) => {
-                let clean = self.redactor.push(&data);
-                self.queue(clean);
-            }
-            Err(frame) => {
-                self.flush();
-                if let Ok(mut trailers) = frame.into_trailers() {
-                    self.redactor.redact_headers(&mut trailers);
-                    self.ready.push_back(Frame::trailers(trailers));
-                }
-            }
-        }
-    }
-
-    fn flush(&mut self) {
-        if !self.is_over {
-            self.is_over = true;
-            let rest = self.redactor.finish();
-            self.queue(rest);
-        }
-    }
-
-    /// Lets a short end go once nothing has come for a while. Ready when something is to be sent.
-    fn poll_quiet(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        if !self.redactor.may_let_go() {
-            return Poll::Pending;
-        }
-        let after = || Box::pin(tokio::time::sleep(REDACTION_LET_GO_AFTER));
-        ready!(self.quiet.get_or_insert_with(after).as_mut().poll(cx));
-        self.quiet = None;
-        let end = self.redactor.let_go();
-        self.queue(end);
-        Poll::Ready(())
-    }
-
-    fn queue(&mut self, clean: impl Into<Bytes>) {
-        let clean = clean.into();
-        if !clean.is_empty() {
-            self.ready.push_back(Frame::data(clean));
-        }
-    }
-}
-
 impl Source {
     fn poll_next(
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let (body, redaction) = match self {
-            Self::Text(text) => return Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
-            Self::Provider {
-                body,
-                redaction: None,
-            } => return Pin::new(body).poll_frame(cx),
-            Self::Provider {
-                body,
-                redaction: Some(redaction),
-            } => (body, redaction),
-        };
-        loop {
-            if let Some(frame) = redaction.ready.pop_front() {
-                return Poll::Ready(Some(Ok(frame)));
-            }
-            if redaction.is_over {
-                return Poll::Ready(None);
-            }
-            let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) else {
-                ready!(redaction.poll_quiet(cx));
-                continue;
-            };
-            redaction.quiet = None;
-            match frame {
-                Some(Ok(frame)) => redaction.take(frame),
-                Some(Err(error)) => return Poll::Ready(Some(Err(error))),
-                None => redaction.flush(),
-            }
+        match self {
+            Self::Text(text) => Poll::Ready(text.take().map(|text| Ok(Frame::data(text)))),
+            Self::Provider(body) => body.poll_next(cx),
         }
     }
 
     fn is_over(&self) -> bool {
         match self {
             Self::Text(text) => text.is_none(),
-            Self::Provider {
-                body,
-                redaction: None,
-            } => body.is_end_stream(),
-            Self::Provider {
-                body,
-                redaction: Some(redaction),
-            } => {
-                redaction.ready.is_empty()
-                    && (redaction.is_over
-                        || (body.is_end_stream() && redaction.redactor.is_clear()))
-            }
+            Self::Provider(body) => body.is_over(),
         }
     }
 }
@@ -273,21 +177,15 @@ impl Body for AnswerBody {
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let this = self.get_mut();
         let frame = ready!(this.source.poll_next(cx));
-        if let (
-            Some(record),
-            Source::Provider {
-                redaction: Some(redaction),
-                ..
-            },
-        ) = (&mut this.record, &this.source)
-            && redaction.redactor.has_redacted()
+        if let (Some(record), Source::Provider(body)) = (&mut this.record, &this.source)
+            && body.has_redacted()
         {
             record.set_redacted();
         }
         match &frame {
             Some(Ok(frame)) => {
                 let bytes = frame.data_ref().map_or(0, Bytes::len) as u64;
-                if matches!(this.source, Source::Provider { .. }) {
+                if matches!(this.source, Source::Provider(_)) {
                     this.received.fetch_add(bytes, Ordering::Relaxed);
                 }
             }
@@ -304,11 +202,7 @@ impl Body for AnswerBody {
     fn size_hint(&self) -> SizeHint {
         match &self.source {
             Source::Text(text) => SizeHint::with_exact(text.as_ref().map_or(0, Bytes::len) as u64),
-            Source::Provider {
-                body,
-                redaction: None,
-            } => body.size_hint(),
-            Source::Provider { .. } => SizeHint::default(),
+            Source::Provider(body) => body.size_hint(),
         }
     }
 }

@@ -28,6 +28,7 @@ pub mod opened;
 mod own_refusal;
 pub mod placeholder;
 pub mod policy;
+mod provider_body;
 mod rate;
 pub mod redact;
 pub mod refusal;

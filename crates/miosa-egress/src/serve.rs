@@ -15,12 +15,13 @@ use hyper_util::client::legacy;
 use miosa_api::broker::RefusalCode;
 use miosa_api::limits::UPSTREAM_ANSWER_MAX;
 
-use crate::audit::Record;
+use crate::audit::{Action, Record};
 use crate::body::{AnswerBody, RequestBody, pass_over};
 use crate::forward;
 use crate::http_server::{Service, Verdict};
 use crate::own_refusal::own_refusal;
 use crate::policy::{Authorized, Connect, Destination};
+use crate::provider_body::ProviderBody;
 use crate::rate::Rate;
 use crate::redact::Redactor;
 use crate::refusal::Refusal;
@@ -111,9 +112,14 @@ struct Payload {
 /// What a provider answered, ready for the sandbox.
 pub struct Answer {
     head: http::response::Parts,
-    body: Option<Incoming>,
-    redactor: Option<Redactor>,
-    relay: Option<websocket::Relay>,
+    content: Content,
+}
+
+enum Content {
+    /// Here to its end, searched, and in the audit.
+    Whole(Bytes),
+    Body(ProviderBody),
+    Relay(websocket::Relay, Option<Redactor>),
 }
 
 async fn send(
@@ -146,20 +152,41 @@ async fn send(
     }
     prepare(&mut head.headers, redactor.as_mut(), is_upgraded)?;
     record.set_status(head.status.as_u16());
-    if let Some(redactor) = &redactor {
-        if redactor.has_redacted() {
-            record.set_redacted();
-        }
-        // INVARIANT: no answer to a credential before its use is written down.
-        written(record)?;
+    let has_credential = redactor.is_some();
+    if redactor.as_ref().is_some_and(Redactor::has_redacted) {
+        record.set_redacted();
     }
-    let body = (!is_upgraded).then_some(body);
-    Ok(Answer {
-        head,
-        body,
-        redactor,
-        relay,
-    })
+    let content = match relay {
+        Some(relay) => {
+            if has_credential {
+                written(record)?;
+            }
+            Content::Relay(relay, redactor)
+        }
+        None if has_credential => record_use(ProviderBody::new(body, redactor), record).await?,
+        None => Content::Body(ProviderBody::new(body, None)),
+    };
+    Ok(Answer { head, content })
+}
+
+/// Writes down that the credential was used, and with what end if the answer is here to its own.
+///
+/// INVARIANT: no answer to a credential before its use is written down.
+async fn record_use(mut body: ProviderBody, record: &mut Record) -> Result<Content, Refusal> {
+    body.gather().await;
+    if body.has_redacted() {
+        record.set_redacted();
+    }
+    if record.is_sent()
+        && let Some(whole) = body.take_whole()
+    {
+        let bytes = whole.len() as u64;
+        record.received().store(bytes, Ordering::Relaxed);
+        end_written(record)?;
+        return Ok(Content::Whole(whole));
+    }
+    written(record)?;
+    Ok(Content::Body(body))
 }
 
 /// Sends a request, once more when it met a connection that was just closing.
@@ -230,6 +257,14 @@ async fn attempt(
 
 fn written(record: &mut Record) -> Result<(), Refusal> {
     if record.write_now() || is_off(Defence::AuditRequired) {
+        Ok(())
+    } else {
+        Err(own_refusal(RefusalCode::AuditUnavailable))
+    }
+}
+
+fn end_written(record: &mut Record) -> Result<(), Refusal> {
+    if record.write_last(Action::Allow) || is_off(Defence::AuditRequired) {
         Ok(())
     } else {
         Err(own_refusal(RefusalCode::AuditUnavailable))
@@ -316,13 +351,13 @@ impl Service {
 
 impl Answer {
     fn into_response(self, record: Record) -> Response<AnswerBody> {
-        let body = match (self.relay, self.body) {
-            (Some(relay), _) => {
-                relay.start(self.redactor, record);
+        let body = match self.content {
+            Content::Whole(text) => AnswerBody::recorded(text),
+            Content::Body(body) => AnswerBody::provider(body, record),
+            Content::Relay(relay, redactor) => {
+                relay.start(redactor, record);
                 AnswerBody::empty()
             }
-            (None, Some(body)) => AnswerBody::provider(body, self.redactor, record),
-            (None, None) => AnswerBody::text(Bytes::new(), record),
         };
         let mut response = Response::new(body);
         *response.status_mut() = self.head.status;

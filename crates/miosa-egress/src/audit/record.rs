@@ -52,6 +52,7 @@ pub struct Record {
     log: AuditLog,
     event: AuditEvent,
     action: Option<Action>,
+    is_complete: bool,
     started: Instant,
     sent: Arc<AtomicU64>,
     received: Arc<AtomicU64>,
@@ -72,6 +73,7 @@ impl Record {
             log: log.clone(),
             event,
             action: None,
+            is_complete: false,
             started: Instant::now(),
             sent: Arc::default(),
             received: Arc::default(),
@@ -152,6 +154,19 @@ impl Record {
         self.log.append_now(&line)
     }
 
+    /// Writes all of it: nothing more will be known. Says whether the system has it; if not, the record
+    /// goes on.
+    pub fn write_last(&mut self, action: Action) -> bool {
+        let line = self.line(self.action.or(Some(action)));
+        self.is_complete = self.log.append_now(&line);
+        self.is_complete
+    }
+
+    /// Whether nothing more will be sent: nobody counts it any longer.
+    pub fn is_sent(&self) -> bool {
+        Arc::strong_count(&self.sent) == 1
+    }
+
     fn line(&mut self, action: Option<Action>) -> Vec<u8> {
         let event = &mut self.event;
         event.action = action.map_or("client_cancel", Action::as_str).to_owned();
@@ -165,8 +180,10 @@ impl Record {
 
 impl Drop for Record {
     fn drop(&mut self) {
-        let line = self.line(self.action);
-        self.log.append(&line);
+        if !self.is_complete {
+            let line = self.line(self.action);
+            self.log.append(&line);
+        }
     }
 }
 
