@@ -72,19 +72,22 @@ impl Nginx {
 
 fn config(place: &Path, provider: u16, proxy: u16) -> String {
     let place = place.display();
-    let tls = format!("ssl_certificate {place}/cert.pem; ssl_certificate_key {place}/key.pem;");
+    // This nginx would else stop at TLS 1.2, and close connections to the provider every 1000 requests.
+    let tls = format!(
+        "ssl_protocols TLSv1.2 TLSv1.3; ssl_certificate {place}/cert.pem; ssl_certificate_key {place}/key.pem;"
+    );
     format!(
         "daemon off; worker_processes 2; pid {place}/pid; error_log {place}/error.log;
 events {{ worker_connections 4096; }}
 http {{ access_log off; keepalive_requests 1000000; client_body_temp_path {place}/b; proxy_temp_path {place}/p;
   fastcgi_temp_path {place}/f; uwsgi_temp_path {place}/u; scgi_temp_path {place}/s;
-  upstream up {{ server {PROVIDER_ADDRESS}:{provider}; keepalive 64; }}
+  upstream up {{ server {PROVIDER_ADDRESS}:{provider}; keepalive 64; keepalive_requests 1000000; }}
   server {{ listen {PROVIDER_ADDRESS}:{provider} ssl; {tls} root {place}/files;
     location = /v1/models {{ default_type application/json; return 200 '{{\"data\":[]}}'; }} }}
   server {{ listen 127.0.0.1:{proxy} ssl; {tls}
     location / {{ proxy_pass https://up; proxy_http_version 1.1; proxy_set_header Connection '';
       proxy_set_header Host {BOUND_HOST}; proxy_set_header Authorization 'Bearer real'; proxy_buffering off;
-      proxy_ssl_server_name on; proxy_ssl_name {BOUND_HOST}; proxy_ssl_verify on;
+      proxy_ssl_protocols TLSv1.2 TLSv1.3; proxy_ssl_server_name on; proxy_ssl_name {BOUND_HOST}; proxy_ssl_verify on;
       proxy_ssl_trusted_certificate {place}/ca.pem; }} }}
 }}
 "
