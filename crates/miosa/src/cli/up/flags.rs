@@ -36,6 +36,9 @@ pub struct Up {
     /// Private address range that sandboxes may reach all the same; may be repeated
     #[arg(long, value_name = "CIDR")]
     pub allow_range: Vec<IpNet>,
+    /// Folder with more connector definitions
+    #[arg(long, value_name = "FOLDER")]
+    pub connectors_dir: Option<PathBuf>,
     /// Variable of template builds, NAME=value; may be repeated
     #[arg(long, value_name = "NAME=VALUE")]
     pub build_env: Vec<String>,

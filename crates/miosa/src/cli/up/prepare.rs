@@ -97,6 +97,9 @@ fn apply(args: &Up, config: &mut Config) -> Result<()> {
     if let Some(folder) = &args.run_dir {
         config.run_dir = absolute(folder)?;
     }
+    if let Some(folder) = &args.connectors_dir {
+        config.connectors_dir = Some(absolute(folder)?);
+    }
     if args.public_url.is_some() {
         config.public_url.clone_from(&args.public_url);
     }
