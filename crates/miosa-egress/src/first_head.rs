@@ -119,10 +119,19 @@ fn is_request_line(line: &[u8]) -> bool {
     );
     let version = words.next().unwrap_or_default();
     is_token(method)
-        && !target.is_empty()
-        && !target.contains(&b'\t')
+        && is_target(method, target)
         && matches!(version, b"HTTP/1.1" | b"HTTP/1.0")
         && words.next().is_none()
+}
+
+/// One of the forms of RFC 9112, 3.2, which has no fragment (row 45); letters of other alphabets, which
+/// some clients leave as they are, are UTF-8.
+fn is_target(method: &[u8], target: &[u8]) -> bool {
+    let is_form = target.starts_with(b"/")
+        || target == b"*"
+        || method == b"CONNECT"
+        || memchr::memmem::find(target, b"://").is_some();
+    is_form && !target.contains(&b'\t') && !target.contains(&b'#') && str::from_utf8(target).is_ok()
 }
 
 fn are_fields(lines: &[&[u8]]) -> bool {
@@ -172,6 +181,10 @@ mod tests {
             "GET / HTTP/1.1\r\nhost: a\r\n\r\n",
             "POST /a?b HTTP/1.0\r\nHost:a\r\ncontent-length: 5\r\nx: \r\n\r\n",
             "PUT / HTTP/1.1\r\nhost: a\r\nTransfer-Encoding: Chunked\r\nx: a\tb\r\nx: caf\u{e9}\r\n\r\n",
+            "GET /caf\u{e9} HTTP/1.1\r\nhost: a\r\n\r\n",
+            "GET https://a/b HTTP/1.1\r\nhost: a\r\n\r\n",
+            "OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n",
+            "CONNECT a:443 HTTP/1.1\r\nhost: a:443\r\n\r\n",
             "PRI * HTTP/2.0\r\n\r\n",
         ] {
             assert_eq!(checked(head), Ok(()), "{head:?}");
@@ -213,6 +226,11 @@ mod tests {
             "GET /a b HTTP/1.1",
             "GET / HTTP/1.1 ",
             "G(T / HTTP/1.1",
+            "GET  HTTP/1.1",
+            "GET a HTTP/1.1",
+            "GET \\a HTTP/1.1",
+            "GET /a#b HTTP/1.1",
+            "GET https://a/b#c HTTP/1.1",
         ] {
             assert!(
                 checked(&format!("{line}\r\nhost: a\r\n\r\n")).is_err(),
@@ -220,6 +238,7 @@ mod tests {
             );
         }
         assert!(checked("GET / HTTP/1.1\nhost: a\n\n").is_err());
+        assert!(check(b"GET /a\xff HTTP/1.1\r\nhost: a\r\n\r\n").is_err());
         let many = "x: y\r\n".repeat(BROKER_HEADERS_MAX + 1);
         let many = checked(&format!("GET / HTTP/1.1\r\n{many}\r\n"));
         assert_eq!(many, Err(RefusalCode::HeadTooLarge));
