@@ -29,6 +29,8 @@ const LIBRARIES: [(&str, &str); 2] = [
     ("lib.py", include_str!("attack/lib.py")),
     ("protocols.py", include_str!("attack/protocols.py")),
 ];
+/// A definition with a place no shipped one has.
+const DEFINITION: (&str, &str) = ("query.toml", include_str!("stand/query.toml"));
 /// Connectors of a run: uid, variable, beginning of the value.
 const MANAGED: (&str, &str, &str) = ("refero/design-research", "REFERO_MCP_TOKEN", "rfr_");
 const OWN: [(&str, &str, &str); 3] = [
@@ -57,6 +59,13 @@ impl Lab {
         let folder = world::folder()?;
         let stand = Stand::start(folder.path()).await?;
         let mut flags = stand.flags();
+        let definitions = folder.path().join("connectors");
+        fs_err::create_dir(&definitions)?;
+        fs_err::write(definitions.join(DEFINITION.0), DEFINITION.1)?;
+        flags.extend([
+            "--connectors-dir".to_owned(),
+            definitions.display().to_string(),
+        ]);
         for range in &options.allow_ranges {
             flags.extend(["--allow-range".to_owned(), range.clone()]);
         }
@@ -141,6 +150,8 @@ impl Lab {
         let mut flags = vec!["--name", name, "--network-policy", "deny-all"];
         let mut hosts = vec![stand::ALLOWED, stand::ATTACKER];
         hosts.extend(stand::LOOKALIKES);
+        let zone = format!("*.{}", stand::ATTACKER_ZONE);
+        hosts.push(&zone);
         for host in &hosts {
             flags.extend(["--allowed-domain", host]);
         }
@@ -223,6 +234,8 @@ impl Lab {
             "attacker": stand::ATTACKER,
             "attacker_address": stand::ATTACKER_ADDRESS,
             "lookalikes": stand::LOOKALIKES,
+            "attacker_port": self.stand.attacker.tls.port(),
+            "query": stand::QUERY,
             "zone": stand::ATTACKER_ZONE,
         })
     }

@@ -4,7 +4,7 @@ A program is started with one JSON argument {"function", "argument", "names"}; i
 prints {"steps": [...], "value": ...} as its last line. A step says what was tried, what must happen, and
 what happened; whatever came over the wire goes along, so that it can be searched for real values outside.
 """
-import base64, json, os, socket, ssl, struct, sys, time
+import base64, json, os, socket, ssl, struct, subprocess, sys, time
 
 CALL = json.loads(sys.argv[1])
 N = CALL["names"]
@@ -114,6 +114,12 @@ def passed(name, answer, uses=1, status=200, body=None):
     """The provider must have answered, after `uses` requests with a credential."""
     ok = answer.status == status and answer.code is None and (body is None or body in answer.body)
     return note(name, f"passed, {status}" + (f" with {body!r}" if body else ""), ok, answer, answer.raw, answer.code, uses)
+
+
+def turned_away(name, answer, *codes):
+    """Refused with a code, or ended by HTTP/2's own means, where a parser knows no request it could answer."""
+    ended = answer.status is None and str(answer.error).startswith(("RST_STREAM", "GOAWAY"))
+    return note(name, "refused: " + " or ".join(codes), answer.code in codes or ended, answer, answer.raw, answer.code)
 
 
 def resolve(host, port=443):
@@ -227,6 +233,96 @@ def ask(method="GET", path="/mcp", host=None, do=None, **more):
         headers.append(("x-do", do))
     wire = {key: more.pop(key) for key in ("sni", "port", "address", "pieces", "timeout", "whole") if key in more}
     return raw(host, request(method, path, more.pop("hosthdr", host), headers, **more), **wire)
+
+
+def dns(name, kind=1, over_tcp=False, server=None, timeout=LOCAL_TIMEOUT):
+    """Asks the sandbox's name server, or another one; `name` may hold any bytes. Gives (code, answers) with
+    (type, data) for each, or None without an answer."""
+    name = name if isinstance(name, bytes) else name.encode()
+    labels = b"".join(bytes([len(label)]) + label for label in name.rstrip(b".").split(b"."))
+    question = struct.pack(">HHHHHH", 0x4d69, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack(">HH", kind, 1)
+    server = server or name_server()
+    try:
+        if over_tcp:
+            with tcp(server, 53, timeout) as sock:
+                sock.sendall(struct.pack(">H", len(question)) + question)
+                reply = receive(sock, lambda raw: len(raw) > 2 and len(raw) >= 2 + int.from_bytes(raw[:2], "big"), timeout).raw[2:]
+        else:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+                sock.settimeout(timeout)
+                sock.connect((server, 53))
+                sock.send(question)
+                reply = sock.recv(65536)
+    except OSError:
+        return None
+    return read_dns(reply) if len(reply) >= 12 else None
+
+
+def read_dns(reply):
+    code, counts, at, found = reply[3] & 15, struct.unpack(">HHHH", reply[4:12]), 12, []
+
+    def skip(at):
+        while reply[at]:
+            if reply[at] >= 192:
+                return at + 2
+            at += reply[at] + 1
+        return at + 1
+
+    for _ in range(counts[0]):
+        at = skip(at) + 4
+    for _ in range(sum(counts[1:])):
+        at = skip(at)
+        kind, _, _, length = struct.unpack(">HHIH", reply[at:at + 10])
+        found.append((kind, reply[at + 10:at + 10 + length]))
+        at += 10 + length
+    return code, found
+
+
+def name_server():
+    lines = [line.split() for line in open("/etc/resolv.conf")]
+    return next(words[1] for words in lines if words and words[0] == "nameserver")
+
+
+def client_hello(server_name, more=b"", first=b"", versions=(0x0303,)):
+    """A ClientHello for TLS 1.2 by hand, so that its answer shows the certificate: extensions `first`, `more`,
+    the server name (bytes; last), as one handshake message without its record."""
+    def ext(kind, data):
+        return struct.pack(">HH", kind, len(data)) + data
+    name = struct.pack(">HBH", len(server_name) + 3, 0, len(server_name)) + server_name
+    extensions = first + ext(10, struct.pack(">HHHH", 6, 29, 23, 24)) + ext(11, b"\x01\x00") + ext(23, b"")
+    extensions += ext(13, struct.pack(">HHHHHH", 10, 0x0403, 0x0503, 0x0804, 0x0401, 0x0807)) + more + ext(0, name)
+    ciphers = struct.pack(">HHHHH", 8, 0xc02b, 0xc02f, 0xc02c, 0xcca9)
+    body = b"\x03\x03" + os.urandom(32) + b"\x00" + ciphers + b"\x01\x00" + struct.pack(">H", len(extensions)) + extensions
+    return b"\x01" + struct.pack(">I", len(body))[1:] + body
+
+
+def records(message, size=16000):
+    """A handshake message as TLS records of at most `size` bytes."""
+    pieces = [message[start:start + size] for start in range(0, len(message), size)]
+    return b"".join(b"\x16\x03\x01" + struct.pack(">H", len(piece)) + piece for piece in pieces)
+
+
+def wire(host, data, port=443, pieces=None, timeout=TIMEOUT, until=None):
+    """Sends bytes as they are over TCP; what came back until the peer ended or `until` holds."""
+    try:
+        with tcp(host, port) as sock:
+            try:
+                send(sock, data, pieces)
+            except OSError:
+                pass
+            return receive(sock, until or is_whole, timeout)
+    except OSError as problem:
+        return Answer(error=type(problem).__name__ + ": " + str(problem)[:80])
+
+
+def curl(*arguments, token=TOKEN):
+    """What curl receives for a request with the placeholder: its last answer, with the bytes of all, and what it
+    complains of."""
+    base = ["curl", "-sS", "-k", "-i", "--http1.1", "--max-time", "8", "--path-as-is", "-H", f"Authorization: Bearer {token}"]
+    done = subprocess.run(base + list(arguments), capture_output=True, timeout=20)
+    answer = Answer(done.stdout[max(0, done.stdout.rfind(b"HTTP/1.")):])
+    answer.raw = done.stdout
+    return answer, done.stderr.decode("latin1").strip()
 
 
 def lost(text, needle):

@@ -1,5 +1,6 @@
 //! The catalogue: one file for each section.
 
+mod addresses;
 mod answers;
 mod around;
 mod authority;
@@ -10,6 +11,7 @@ mod framing;
 mod inbound;
 mod lifecycle;
 mod mcp;
+mod place;
 mod signing;
 mod spelling;
 
@@ -18,6 +20,8 @@ use crate::row::Section;
 /// All sections, in order.
 pub const SECTIONS: &[&Section] = &[
     &authority::SECTION,
+    &addresses::SECTION,
+    &place::SECTION,
     &framing::SECTION,
     &spelling::SECTION,
     &answers::SECTION,

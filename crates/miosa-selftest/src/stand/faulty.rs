@@ -1,5 +1,5 @@
-//! A server under a bound name whose certificate must not be accepted: signed by itself, for another name,
-//! or expired, in turn.
+//! A server under a bound name that must not be believed: its certificate is signed by itself, for another
+//! name, or expired, or it wants one of its caller, in turn.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,7 +14,7 @@ use super::tls::{PROVIDER_ADDRESS, Server};
 use super::{Log, Seen};
 
 /// How many kinds of certificate there are.
-pub const KINDS: usize = 3;
+pub const KINDS: usize = 4;
 
 /// Starts it. What it receives after a handshake is written down as seen by `faulty`.
 pub async fn start(authority: &Authority, host: &str, log: &Log) -> Result<Server> {
@@ -22,6 +22,7 @@ pub async fn start(authority: &Authority, host: &str, log: &Log) -> Result<Serve
         Authority::new()?.server(&[host], false)?,
         authority.server(&["other.example"], false)?,
         authority.expired(host)?,
+        authority.mutual(host)?,
     ];
     let listener = TcpListener::bind((PROVIDER_ADDRESS, 0)).await?;
     let address = listener.local_addr()?;

@@ -43,6 +43,8 @@ pub const LOOKALIKES: [&str; 4] = [
     "a.api.refero.design",
     "refero.design",
 ];
+/// A host with an endpoint that takes its credential in the query, for a connector made by a row.
+pub const QUERY: &str = "query.example";
 /// Zone whose names the attacker's DNS server answers.
 pub const ATTACKER_ZONE: &str = "dns.attacker.example";
 
@@ -135,7 +137,8 @@ impl Stand {
         let mut names = vec![ATTACKER, ATTACKER_ADDRESS];
         names.extend(LOOKALIKES);
         let attacker = Attacker::start(&authority, &names).await?;
-        let bound = provider::start(&authority, &[BOUND, GIT], "provider", &log, folder).await?;
+        let bound =
+            provider::start(&authority, &[BOUND, GIT, QUERY], "provider", &log, folder).await?;
         let allowed = provider::start(&authority, &[ALLOWED], "allowed", &log, folder).await?;
         let model = http2::start(&authority, &[MODEL, WIDE], &log).await?;
         let faulty = faulty::start(&authority, FAULTY, &log).await?;
@@ -147,6 +150,7 @@ impl Stand {
             (BOUND, bound.address),
             (WIDE, model.address),
             (GIT, bound.address),
+            (QUERY, bound.address),
             (ALLOWED, allowed.address),
             (MODEL, model.address),
             (FAULTY, faulty.address),

@@ -1,8 +1,8 @@
 //! The broker's DNS resolver in a run, and the attacker's zone: it writes down every question.
 //!
-//! Below the zone, the first label says what the answer is: `rebind` is a public address at first and the
-//! loopback one afterwards, `mixed` has a public and a private one, `alias` leads to a private one,
-//! `many` has hundreds, `a-b-c-d` is that address. Everything else is asked of the machine's own resolver, so
+//! Below the zone, the first label says what the answer is: `rebind` is an address that may be dialled at
+//! first and the loopback one afterwards, `half` has one of each, `mixed` has private ones, `alias` leads to
+//! such, `many` has hundreds, `loop` leads to itself, `a-b-c-d` is that address (IPv6 in full: eight groups). Everything else is asked of the machine's own resolver, so
 //! that a template can be built.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -18,8 +18,6 @@ use tokio::task::JoinHandle;
 
 use super::tls::PROVIDER_ADDRESS;
 
-/// An address nobody has.
-const PUBLIC: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 7);
 /// The address a private service would have.
 const PRIVATE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 7);
 /// How long the machine's own resolver may take.
@@ -27,11 +25,14 @@ const ELSEWHERE_MAX: Duration = Duration::from_secs(3);
 /// Answers of `many`.
 const MANY: u8 = 200;
 
+/// One question.
+type Asked = (String, RecordType);
+
 /// A running resolver; it ends when this value goes.
 pub struct Resolver {
     /// Where it listens (UDP).
     pub address: SocketAddr,
-    asked: Arc<Mutex<Vec<String>>>,
+    asked: Arc<Mutex<Vec<Asked>>>,
     task: JoinHandle<()>,
 }
 
@@ -40,7 +41,7 @@ impl Resolver {
     pub async fn start(zone: &'static str) -> Result<Self> {
         let socket = UdpSocket::bind((PROVIDER_ADDRESS, 0)).await?;
         let address = socket.local_addr()?;
-        let asked: Arc<Mutex<Vec<String>>> = Arc::default();
+        let asked: Arc<Mutex<Vec<Asked>>> = Arc::default();
         let log = Arc::clone(&asked);
         let task = tokio::spawn(async move {
             let mut buffer = vec![0; 4096];
@@ -68,10 +69,8 @@ impl Resolver {
     /// Names that were asked for, in order.
     #[must_use]
     pub fn asked(&self) -> Vec<String> {
-        self.asked
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        let asked = self.asked.lock().unwrap_or_else(PoisonError::into_inner);
+        asked.iter().map(|(name, _)| name.clone()).collect()
     }
 }
 
@@ -102,7 +101,7 @@ async fn elsewhere(question: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The answer for a name of the zone.
-fn answer(question: &Message, zone: &str, log: &Mutex<Vec<String>>) -> Option<Message> {
+fn answer(question: &Message, zone: &str, log: &Mutex<Vec<Asked>>) -> Option<Message> {
     let mut answer = Message::new(question.id, MessageType::Response, OpCode::Query);
     answer.metadata.recursion_desired = true;
     answer.metadata.recursion_available = true;
@@ -110,8 +109,9 @@ fn answer(question: &Message, zone: &str, log: &Mutex<Vec<String>>) -> Option<Me
     let name = query.name().to_ascii().trim_end_matches('.').to_lowercase();
     let before = {
         let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = log.iter().filter(|asked| **asked == name).count();
-        log.push(name.clone());
+        let question = (name.clone(), query.query_type());
+        let before = log.iter().filter(|asked| **asked == question).count();
+        log.push(question);
         before
     };
     let label = name.strip_suffix(zone)?.trim_end_matches('.').to_owned();
@@ -133,11 +133,13 @@ fn records(label: &str, name: &Name, kind: RecordType, before: usize, zone: &str
     match (first, kind) {
         ("rebind", RecordType::A) => {
             vec![v4(if before == 0 {
-                PUBLIC
+                PROVIDER_ADDRESS
             } else {
                 Ipv4Addr::LOCALHOST
             })]
         }
+        ("half", RecordType::A) => vec![v4(PROVIDER_ADDRESS)],
+        ("half", RecordType::AAAA) => vec![v6(Ipv4Addr::LOCALHOST.to_ipv6_mapped())],
         ("mixed", RecordType::A) => vec![v4(PRIVATE)],
         ("mixed", RecordType::AAAA) => vec![v6(Ipv4Addr::LOCALHOST.to_ipv6_mapped())],
         ("alias", _) => {

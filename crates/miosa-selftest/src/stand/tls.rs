@@ -1,6 +1,6 @@
 //! Serves an axum router over TLS on an address of this machine.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use anyhow::{Context as _, Result};
@@ -15,7 +15,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
 /// Loopback address of the local providers: the one private address the broker is told to allow.
-pub const PROVIDER_ADDRESS: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 77));
+pub const PROVIDER_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 77);
 
 /// A server that ends when this value goes.
 pub struct Server {
