@@ -10,6 +10,7 @@ mod isolation;
 mod lifecycle;
 mod main_job;
 mod network;
+mod protocols;
 mod support;
 mod trust;
 
@@ -69,6 +70,7 @@ fn trials(ground: Ground<'_>) -> Vec<Trial> {
         network::a_change_holds_at_once_and_on_open_connections,
         network::what_was_refused_is_pending_until_it_is_decided,
         network::why_agrees_with_what_happens,
+        protocols::real_grpc_and_websocket_clients_are_served,
         trust::every_runtime_trusts_the_broker,
         agents::codex_calls_the_connector,
         agents::a_custom_command_is_an_agent,

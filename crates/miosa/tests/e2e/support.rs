@@ -6,6 +6,7 @@ use std::sync::Arc;
 use anyhow::{Context as _, Result, bail, ensure};
 use miosa_testkit::leftover;
 use miosa_testkit::main_job;
+use miosa_testkit::protocols::{self, PROTOCOLS_HOST, Protocols};
 use miosa_testkit::registries;
 use miosa_testkit::rig::Rig;
 use miosa_testkit::world::{self, Settings, World};
@@ -22,6 +23,8 @@ pub struct Stage {
     pub world: World,
     /// Provider, model, attacker.
     pub rig: Rig,
+    /// Servers of gRPC and WebSocket.
+    pub protocols: Protocols,
     groups_before: Vec<PathBuf>,
 }
 
@@ -40,7 +43,10 @@ impl Stage {
             vec![main_job::script(), agents::codex_script()],
         )
         .await?;
+        let protocols = protocols::start(&rig.authority, &cache).await?;
         let mut flags = rig.flags();
+        flags.push("--static-host".to_owned());
+        flags.push(format!("{PROTOCOLS_HOST}:443={}", protocols.server.address));
         for range in registries::special_ranges(&root.join("templates"))? {
             flags.extend(["--allow-range".to_owned(), range]);
         }
@@ -65,6 +71,7 @@ impl Stage {
         Ok(Self {
             world,
             rig,
+            protocols,
             groups_before,
         })
     }
