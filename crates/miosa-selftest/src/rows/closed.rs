@@ -82,7 +82,7 @@ const ROWS: &[Row] = &[
         P1,
         "requests that two parsers read differently",
         "none is accepted",
-        Tested("what_we_accept_nginx_and_node_read_alike"),
+        Tested("row_191_nginx_and_node_read_what_we_read"),
     ),
     Row::new(
         192,

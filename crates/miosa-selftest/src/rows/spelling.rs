@@ -136,6 +136,8 @@ async fn row_091(trial: &mut Trial<'_>) -> Result<()> {
         .inside_of(&second, "placeholders", Value::Null)
         .await?;
     trial.inside("use_of_another", others).await?;
+    let ours = trial.inside("placeholders", Value::Null).await?;
+    trial.inside_of(&second, "use_of_another", ours).await?;
     Ok(())
 }
 
