@@ -22,7 +22,19 @@ const PREVIEW_HEX: usize = 4;
 /// ```
 #[must_use]
 pub fn mint(shape: Option<&str>) -> String {
-    let random: [u8; RANDOM_BYTES] = rand::random();
+    compose(rand::random(), shape)
+}
+
+/// The placeholder that belongs to a key: always the same one, so that it need not be kept. The key is derived for
+/// this use alone ([`crate::OpeningKey::derive`]).
+#[must_use]
+pub fn of_key(key: &[u8; 32], shape: Option<&str>) -> String {
+    let mut random = [0; RANDOM_BYTES];
+    random.copy_from_slice(&key[..RANDOM_BYTES]);
+    compose(random, shape)
+}
+
+fn compose(random: [u8; RANDOM_BYTES], shape: Option<&str>) -> String {
     let shape: String = shape
         .unwrap_or_default()
         .chars()

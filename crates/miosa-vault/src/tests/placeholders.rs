@@ -1,7 +1,7 @@
 use miosa_api::broker::{PLACEHOLDER_HEX, PLACEHOLDER_PREFIX};
 use proptest::prelude::*;
 
-use crate::placeholder::{is_shape, is_well_formed, mint, preview};
+use crate::placeholder::{is_shape, is_well_formed, mint, of_key, preview};
 
 #[test]
 fn it_has_the_shape_it_was_asked_for() {
@@ -15,6 +15,14 @@ fn it_has_the_shape_it_was_asked_for() {
 fn row_090_two_are_never_the_same() {
     let minted: std::collections::HashSet<_> = (0..1000).map(|_| mint(None)).collect();
     assert_eq!(minted.len(), 1000);
+}
+
+#[test]
+fn one_of_a_key_is_always_the_same_and_no_other_keys() {
+    let one = of_key(&[1; 32], Some("ghp_"));
+    assert!(is_well_formed(&one) && one.starts_with("ghp_miosa-tok-"));
+    assert_eq!(one, of_key(&[1; 32], Some("ghp_")));
+    assert_ne!(one, of_key(&[2; 32], Some("ghp_")));
 }
 
 #[test]
