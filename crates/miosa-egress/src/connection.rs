@@ -23,6 +23,11 @@ use crate::sandbox::{Generation, Sandbox};
 use crate::tunnel::{self, Grant};
 use crate::weaken::{self, Defence, is_off};
 
+/// What a caller's bytes come by.
+pub trait Wire: AsyncRead + AsyncWrite + Unpin + Send + 'static {}
+
+impl<T: AsyncRead + AsyncWrite + Unpin + Send + 'static> Wire for T {}
+
 /// Who is calling, and whom.
 pub struct Peer {
     /// The broker.
@@ -36,7 +41,7 @@ pub struct Peer {
 }
 
 /// Serves one connection to its end.
-pub async fn serve(peer: Peer, mut stream: TcpStream) -> io::Result<()> {
+pub async fn serve(peer: Peer, mut stream: impl Wire) -> io::Result<()> {
     match first_bytes::read(&mut stream).await? {
         FirstBytes::Tls { server_name, bytes } => serve_tls(peer, server_name, bytes, stream).await,
         FirstBytes::Http { bytes } => serve_http(peer, bytes, stream).await,
@@ -49,7 +54,7 @@ async fn serve_tls(
     peer: Peer,
     server_name: Option<String>,
     bytes: BytesMut,
-    stream: TcpStream,
+    stream: impl Wire,
 ) -> io::Result<()> {
     let Some(generation) = peer.generation() else {
         // Without a policy there is no authority to answer TLS with.
@@ -98,7 +103,7 @@ async fn tunnel_to(
     peer: &Peer,
     generation: &Generation,
     destination: Destination,
-    (caller, provider): (TcpStream, TcpStream),
+    (caller, provider): (impl Wire, TcpStream),
     first: &[u8],
 ) {
     let mut record = peer.record(Transport::Tunnel);
@@ -111,7 +116,7 @@ async fn tunnel_to(
     tunnel::relay(caller, provider, first, grant, record).await;
 }
 
-async fn serve_http(peer: Peer, bytes: BytesMut, stream: TcpStream) -> io::Result<()> {
+async fn serve_http(peer: Peer, bytes: BytesMut, stream: impl Wire) -> io::Result<()> {
     let address = peer.dialled.ip();
     let known = peer.name();
     // Without TLS a forgotten address is not adopted: the caller looks the name up again.
@@ -134,7 +139,7 @@ async fn serve_http(peer: Peer, bytes: BytesMut, stream: TcpStream) -> io::Resul
 }
 
 /// Says in HTTP that only TLS and HTTP pass: many programs show the first line they get.
-async fn refuse_other(peer: &Peer, stream: TcpStream) -> io::Result<()> {
+async fn refuse_other(peer: &Peer, stream: impl Wire) -> io::Result<()> {
     let refusal = own_refusal(RefusalCode::ProtocolNotAllowed);
     peer.record(Transport::Connect).refuse(&refusal);
     refuse_raw(&refusal, stream).await

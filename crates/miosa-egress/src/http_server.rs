@@ -21,12 +21,11 @@ use miosa_api::limits::{
 };
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
 use tokio_rustls::TlsAcceptor;
 
 use crate::audit::Transport;
 use crate::body::AnswerBody;
-use crate::connection::{Peer, refuse_raw};
+use crate::connection::{Peer, Wire, refuse_raw};
 use crate::first_head;
 use crate::own_refusal::own_refusal;
 use crate::policy::Destination;
@@ -98,7 +97,7 @@ pub async fn serve_tls(
     service: Service,
     config: Arc<ServerConfig>,
     first: Bytes,
-    stream: TcpStream,
+    stream: impl Wire,
 ) -> io::Result<()> {
     let handshake = TlsAcceptor::from(config).accept(Replay::new(first, stream));
     let handshake = tokio::time::timeout(FIRST_BYTES_TIMEOUT, handshake).await;
@@ -115,7 +114,7 @@ pub async fn serve_tls(
 }
 
 /// Answers HTTP without TLS.
-pub async fn serve_plain(service: Service, first: Bytes, stream: TcpStream) -> io::Result<()> {
+pub async fn serve_plain(service: Service, first: Bytes, stream: impl Wire) -> io::Result<()> {
     serve_http1(service, first, stream).await
 }
 

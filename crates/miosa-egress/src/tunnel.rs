@@ -9,12 +9,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::sync::watch;
 
 use crate::audit::{Action, Record};
+use crate::connection::Wire;
 use crate::policy::{Connect, Destination};
 use crate::sandbox::Generation;
 use crate::upstream::is_denied;
@@ -25,7 +25,7 @@ const BUFFER_BYTES: usize = 128 * 1024;
 
 /// Relays until an end. `first` is what the caller said already.
 pub async fn relay(
-    mut caller: TcpStream,
+    caller: impl Wire,
     mut provider: TcpStream,
     first: &[u8],
     grant: Grant,
@@ -37,7 +37,7 @@ pub async fn relay(
     let copy = async {
         provider.write_all(first).await?;
         sent.fetch_add(first.len() as u64, Ordering::Relaxed);
-        let (from_caller, to_caller) = caller.split();
+        let (from_caller, to_caller) = tokio::io::split(caller);
         let (from_provider, to_provider) = provider.split();
         tokio::try_join!(
             pump(from_caller, to_provider, &sent),
@@ -52,8 +52,8 @@ pub async fn relay(
 }
 
 async fn pump(
-    mut from: ReadHalf<'_>,
-    mut to: WriteHalf<'_>,
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
     count: &Arc<AtomicU64>,
 ) -> io::Result<()> {
     let mut buffer = vec![0; BUFFER_BYTES];
