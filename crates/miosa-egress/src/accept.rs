@@ -51,7 +51,8 @@ fn spawn(
     spawn_on(&Handle::current(), broker, listening, task);
 }
 
-fn spawn_on(
+/// Runs a task of `listening` on `runtime`, as long as that goes on.
+pub fn spawn_on(
     runtime: &Handle,
     broker: &Broker,
     listening: &Arc<Listening>,
@@ -93,7 +94,7 @@ async fn accept_all(
                 dialled: dialled(&stream)?,
                 sandbox,
                 broker: shared,
-                is_one_too_many: matches!(place, Place::Refused(_)),
+                is_one_too_many: place.is_refused(),
             };
             let limit = peer.is_one_too_many.then_some(BROKER_REFUSAL_TIMEOUT);
             let serving = connection::serve(peer, stream);
@@ -110,13 +111,14 @@ async fn accept_all(
 /// A connection's place among those of its sandbox. When all are taken, some connections more are
 /// served a refusal; beyond these callers wait in the listener's own queue, and other sandboxes notice
 /// nothing.
-enum Place {
+pub enum Place {
     Served(#[expect(dead_code, reason = "held")] OwnedSemaphorePermit),
     Refused(OwnedSemaphorePermit),
 }
 
 impl Place {
-    async fn find(sandbox: &Sandbox) -> Self {
+    /// Waits for one.
+    pub async fn find(sandbox: &Sandbox) -> Self {
         let closed = "the semaphore is never closed";
         tokio::select! {
             biased;
@@ -126,12 +128,17 @@ impl Place {
     }
 
     /// A real place, if one became free while nobody came.
-    fn better(self, sandbox: &Sandbox) -> Self {
+    pub fn better(self, sandbox: &Sandbox) -> Self {
         let free = || Arc::clone(&sandbox.permits).try_acquire_owned();
         match self {
             Self::Refused(permit) => free().map_or(Self::Refused(permit), Self::Served),
             served @ Self::Served(_) => served,
         }
+    }
+
+    /// Whether it is one too many.
+    pub const fn is_refused(&self) -> bool {
+        matches!(self, Self::Refused(_))
     }
 }
 

@@ -215,6 +215,11 @@ impl Broker {
         }
     }
 
+    /// Seals or derives with the opening key.
+    pub fn with_key<T>(&self, make: impl FnOnce(&OpeningKey) -> T) -> T {
+        make(&self.opening_key)
+    }
+
     /// Opens a sealed secret.
     pub fn open(&self, sealed: &Sealed) -> Result<SecretValue, OpenError> {
         self.opening_key.open(sealed)

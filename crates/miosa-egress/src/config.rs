@@ -8,10 +8,10 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 /// Configuration of the role `egress`.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Config {
-    /// Folder of both sockets; made if absent.
+    /// Folder of both sockets; made if absent. Not used without sandboxes.
     pub run_dir: PathBuf,
     /// File with the key that opens secrets. Read once, before privileges are dropped.
     pub opening_key: PathBuf,

@@ -16,6 +16,7 @@ use miosa_api::error::{ErrorBody, ErrorDetail};
 use miosa_api::limits::JSON_BODY_BYTES_MAX;
 
 use crate::broker::{ApplyError, Broker};
+use crate::error::chain;
 use crate::own_refusal::own_refusal;
 use crate::policy::{Destination, Host, Question};
 
@@ -110,14 +111,7 @@ async fn reveal(
 }
 
 fn refuse(status: StatusCode, code: &str, error: &dyn std::error::Error) -> Response {
-    let mut message = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        message.push_str(": ");
-        message.push_str(&cause.to_string());
-        source = cause.source();
-    }
-    answer(status, code, message)
+    answer(status, code, chain(error))
 }
 
 fn answer(status: StatusCode, code: &str, message: String) -> Response {

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::PathBuf;
 
+use crate::standalone::{At, SourceError};
+
 /// An error of the broker as a process. What goes wrong with one request is a
 /// [`Refusal`](crate::refusal::Refusal), never this.
 #[derive(Debug, thiserror::Error)]
@@ -64,7 +66,31 @@ pub enum EgressError {
         /// The name.
         name: String,
     },
+    /// What a broker without sandboxes is told cannot be obeyed.
+    #[error("the configuration cannot be used")]
+    Standalone(#[source] SourceError),
+    /// A listener of its own could not be opened.
+    #[error("cannot listen on {at:?}")]
+    Listen {
+        /// Where.
+        at: At,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
     /// The control socket ended.
     #[error("the control socket ended")]
     Control(#[source] io::Error),
+}
+
+/// An error with all its causes, in one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(": ");
+        text.push_str(&cause.to_string());
+        source = cause.source();
+    }
+    text
 }

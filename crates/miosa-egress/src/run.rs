@@ -11,6 +11,7 @@ use miosa_api::broker::{CONTROL_SOCKET, LISTENER_SOCKET};
 use miosa_vault::OpeningKey;
 use rustix::net::SocketType;
 use tokio::net::UnixListener;
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::audit::AuditLog;
@@ -24,6 +25,67 @@ use crate::{control, handoff, harden, socket, weaken};
 /// How long tasks may take to end.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(5);
 
+/// The broker's process: all but the ways in.
+pub struct Process {
+    /// What is shared.
+    pub broker: Arc<Broker>,
+    cancel: CancellationToken,
+    audit_writer: JoinHandle<()>,
+}
+
+impl Process {
+    /// Reads the key, and opens the audit and the way out.
+    pub fn start(config: &Config) -> Result<Self, EgressError> {
+        Self::start_between(config, || Ok(()))
+    }
+
+    /// The same with a step after what needs privileges and before the audit, which does not.
+    fn start_between(
+        config: &Config,
+        step: impl FnOnce() -> Result<(), EgressError>,
+    ) -> Result<Self, EgressError> {
+        let opening_key =
+            OpeningKey::read(&config.opening_key).map_err(|error| EgressError::OpeningKey {
+                path: config.opening_key.clone(),
+                source: error.into(),
+            })?;
+        let upstream = Upstream::new(config)?;
+        step()?;
+        let (audit, audit_writer) = AuditLog::open(&config.audit_file)?;
+        let cancel = CancellationToken::new();
+        let lanes = Lanes::start().map_err(EgressError::Lanes)?;
+        let broker = Broker::new(opening_key, upstream, audit, lanes, cancel.clone());
+        Ok(Self {
+            broker: Arc::new(broker),
+            cancel,
+            audit_writer,
+        })
+    }
+
+    /// Ends all tasks, and the audit after them.
+    pub async fn end(self) {
+        let Self {
+            broker,
+            cancel,
+            audit_writer,
+        } = self;
+        cancel.cancel();
+        broker.tasks().close();
+        if tokio::time::timeout(SHUTDOWN_MAX, broker.tasks().wait())
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                tasks = broker.tasks().len(),
+                "tasks were cut off at the end"
+            );
+        }
+        drop(broker);
+        // The writer ends when the last record is gone; what is cut off may hold one.
+        tokio::time::timeout(SHUTDOWN_MAX, audit_writer).await.ok();
+    }
+}
+
 /// Runs the broker until `shutdown` is ready.
 ///
 /// # Errors
@@ -34,33 +96,26 @@ pub async fn run(
 ) -> Result<(), EgressError> {
     weaken::start()?;
     harden::no_core()?;
-    let opening_key =
-        OpeningKey::read(&config.opening_key).map_err(|error| EgressError::OpeningKey {
-            path: config.opening_key.clone(),
-            source: error.into(),
-        })?;
-    let upstream = Upstream::new(&config)?;
     let control_path = config.run_dir.join(CONTROL_SOCKET);
-    let control_socket = socket::listen(&control_path, SocketType::STREAM)?;
-    let _unlink_control = socket::Unlink(control_path);
     let handoff_path = config.run_dir.join(LISTENER_SOCKET);
-    let handoff_socket = socket::listen(&handoff_path, SocketType::SEQPACKET)?;
-    let _unlink_handoff = socket::Unlink(handoff_path);
-    if let Some(uid) = config.drop_to_uid {
-        harden::drop_to(uid)?;
-    }
-    let (audit, audit_writer) = AuditLog::open(&config.audit_file)?;
+    let mut sockets = None;
+    let process = Process::start_between(&config, || {
+        let control = socket::listen(&control_path, SocketType::STREAM)?;
+        let unlink_control = socket::Unlink(control_path.clone());
+        let handoff = socket::listen(&handoff_path, SocketType::SEQPACKET)?;
+        let unlink = [unlink_control, socket::Unlink(handoff_path.clone())];
+        sockets = Some((control, handoff, unlink));
+        config.drop_to_uid.map_or(Ok(()), harden::drop_to)
+    })?;
+    let (control, handoff, _unlink) = sockets.expect("the step made them");
 
-    let cancel = CancellationToken::new();
-    let lanes = Lanes::start().map_err(EgressError::Lanes)?;
-    let broker = Broker::new(opening_key, upstream, audit, lanes, cancel.clone());
-    let broker = Arc::new(broker);
-    let control = listener(control_socket).map_err(EgressError::Control)?;
-    let shims = listener(handoff_socket).map_err(EgressError::Control)?;
-    let serve_control = axum::serve(control, control::router(Arc::clone(&broker)))
-        .with_graceful_shutdown(cancel.clone().cancelled_owned());
+    let broker = &process.broker;
+    let control = listener(control).map_err(EgressError::Control)?;
+    let shims = listener(handoff).map_err(EgressError::Control)?;
+    let serve_control = axum::serve(control, control::router(Arc::clone(broker)))
+        .with_graceful_shutdown(process.cancel.clone().cancelled_owned());
     let serve_control = async { serve_control.await };
-    let serve_shims = handoff::serve(shims, Arc::clone(&broker));
+    let serve_shims = handoff::serve(shims, Arc::clone(broker));
     tracing::info!(run_dir = %config.run_dir.display(), "the egress broker is ready");
 
     let result = tokio::select! {
@@ -68,20 +123,7 @@ pub async fn run(
         ended = serve_control => ended,
         ended = serve_shims => ended,
     };
-    cancel.cancel();
-    broker.tasks().close();
-    if tokio::time::timeout(SHUTDOWN_MAX, broker.tasks().wait())
-        .await
-        .is_err()
-    {
-        tracing::warn!(
-            tasks = broker.tasks().len(),
-            "tasks were cut off at the end"
-        );
-    }
-    drop(broker);
-    // The writer ends when the last record is gone; what is cut off may hold one.
-    tokio::time::timeout(SHUTDOWN_MAX, audit_writer).await.ok();
+    process.end().await;
     result.map_err(EgressError::Control)
 }
 

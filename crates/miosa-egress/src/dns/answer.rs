@@ -60,16 +60,19 @@ fn fill(request: &Message, response: &mut Message, table: &mut NameTable) -> Res
 
 /// The name as policy writes it, if it could be a host of the internet.
 pub(super) fn host_name(name: &Name) -> Option<String> {
-    let labels = usize::from(name.num_labels());
-    if !(2..=DNS_LABELS_MAX).contains(&labels) {
-        return None;
-    }
     let text = name.to_ascii().trim_end_matches('.').to_ascii_lowercase();
-    let is_local = text.ends_with(".localhost") || text.ends_with(".local");
-    let is_reverse = text.ends_with(".in-addr.arpa") || text.ends_with(".ip6.arpa");
+    could_be_public(&text).then_some(text)
+}
+
+/// Whether a name, as policy writes it, could be a host of the internet.
+#[must_use]
+pub fn could_be_public(name: &str) -> bool {
+    let labels = name.split('.').count();
+    let is_local = name.ends_with(".localhost") || name.ends_with(".local");
+    let is_reverse = name.ends_with(".in-addr.arpa") || name.ends_with(".ip6.arpa");
     // What policy cannot read as a name gets no address that would mean it.
-    let is_host = matches!(Host::parse(&text), Some(Host::Name(name)) if name == text);
-    (is_host && !is_local && !is_reverse).then_some(text)
+    let is_host = matches!(Host::parse(name), Some(Host::Name(read)) if read == name);
+    (2..=DNS_LABELS_MAX).contains(&labels) && is_host && !is_local && !is_reverse
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ mod asker;
 mod serve;
 mod table;
 
-pub use answer::answer;
+pub use answer::{answer, could_be_public};
 pub use asker::Asker;
 pub use serve::{serve_tcp, serve_udp};
 pub use table::{NameTable, is_synthetic};

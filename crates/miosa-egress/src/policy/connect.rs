@@ -14,6 +14,9 @@ const ALLOWED_SHOWN_MAX: usize = 32;
 pub(super) const RULE_ENFORCE: &str = "mode:enforce";
 pub(super) const RULE_AUDIT_ONLY: &str = "mode:audit_only";
 
+/// What the ids of listeners without a sandbox begin with.
+pub(crate) const LISTENER_ID: &str = "listener:";
+
 /// What to do with a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Connect {
@@ -121,10 +124,15 @@ impl CompiledPolicy {
             "A rule of this sandbox refuses this request to {}.",
             to.host
         );
-        let hint = format!(
-            "Do without it, or ask the sandbox's owner about this rule: `miosa sandbox network show {}`.",
-            self.sandbox_id()
-        );
+        let hint = match self.sandbox_id().strip_prefix(LISTENER_ID) {
+            Some(name) => format!(
+                "Do without it, or ask the broker's operator about this rule of the listener `{name}`."
+            ),
+            None => format!(
+                "Do without it, or ask the sandbox's owner about this rule: `miosa sandbox network show {}`.",
+                self.sandbox_id()
+            ),
+        };
         let allowed = match self.mode {
             PolicyMode::Enforce => self.allowed_for(&to.host),
             PolicyMode::AuditOnly => vec!["what no deny rule is about".to_owned()],
@@ -162,6 +170,11 @@ impl CompiledPolicy {
             Host::Address(address) => address.to_string(),
             Host::Name(name) => name.clone(),
         };
+        if let Some(name) = self.sandbox_id().strip_prefix(LISTENER_ID) {
+            return format!(
+                "ask the broker's operator for a rule that allows {host} to the listener `{name}`."
+            );
+        }
         format!(
             "ask the sandbox's owner for it: `miosa sandbox network allow {} {host}`.",
             self.sandbox_id()

@@ -90,7 +90,8 @@ impl Destination {
     }
 }
 
-fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
+/// Splits what names a host, and perhaps a port, in a plain number.
+pub(crate) fn split_port(authority: &str) -> Option<(&str, Option<u16>)> {
     let host_end = authority.rfind(']').map_or(0, |end| end + 1);
     let Some(colon) = authority[host_end..].find(':') else {
         return Some((authority, None));

@@ -25,7 +25,9 @@ mod rule;
 pub use authorize::Authorized;
 pub use compiled::{CompiledPolicy, PolicyError};
 pub use connect::Connect;
+pub(crate) use connect::LISTENER_ID;
 pub use explain::{Question, QuestionError};
+pub(crate) use host::split_port;
 pub use host::{Destination, Host};
 pub(crate) use place::{decoded, split_basic};
 
