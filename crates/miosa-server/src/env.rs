@@ -11,7 +11,7 @@ use crate::{ApiError, App, connectors, preview};
 
 /// Variables that replace a program's roots: they name host roots and the sandbox's own CA together.
 /// Source: annoyances C1.
-const TRUST_BUNDLE: &[&str] = &[
+pub const TRUST_BUNDLE: &[&str] = &[
     "SSL_CERT_FILE",
     "NIX_SSL_CERT_FILE",
     "CURL_CA_BUNDLE",
@@ -31,7 +31,7 @@ const TRUST_BUNDLE: &[&str] = &[
 ];
 
 /// Variables that add to a program's roots: the sandbox's own CA alone.
-const TRUST_ADDED: &[&str] = &["NODE_EXTRA_CA_CERTS"];
+pub const TRUST_ADDED: &[&str] = &["NODE_EXTRA_CA_CERTS"];
 
 /// Everything a command sees beside what the guest agent sets by default (`PATH`, `HOME`, `USER`).
 pub async fn compose(

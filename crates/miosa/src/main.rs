@@ -8,6 +8,7 @@
 mod cli;
 mod guest_binary;
 mod roles;
+mod standalone;
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -6,12 +6,13 @@ use std::process::ExitCode;
 
 use miosa_server::{Config, Dependencies};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::cli::error::{CliError, Fault, Result, innermost};
 use crate::guest_binary;
+use crate::standalone::FileSource;
 
 /// Variable with the log's filter.
 const LOG_VARIABLE: &str = "MIOSA_LOG";
@@ -50,6 +51,23 @@ pub fn egress(config_path: &Path) -> Result<ExitCode> {
     runtime()?.block_on(async {
         let asked = async { drop(end_asked().await) };
         miosa_egress::run(broker_config(config), asked)
+            .await
+            .map_err(|error| role_error("the egress broker ended", &error))?;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// Runs the broker as a proxy without sandboxes until a signal ends it; a hangup reads the settings again.
+pub fn egress_standalone(config_path: &Path) -> Result<ExitCode> {
+    start_log("info");
+    runtime()?.block_on(async {
+        let mut hangups = signal(SignalKind::hangup()).map_err(|error| CliError::file(&error))?;
+        let (again, reload) = mpsc::channel(1);
+        tokio::spawn(async move {
+            while hangups.recv().await.is_some() && again.send(()).await.is_ok() {}
+        });
+        let asked = async { drop(end_asked().await) };
+        miosa_egress::run_standalone(FileSource::new(config_path), reload, asked)
             .await
             .map_err(|error| role_error("the egress broker ended", &error))?;
         Ok(ExitCode::SUCCESS)

@@ -164,12 +164,11 @@ enum Command {
     /// Run the control plane of an operator's settings
     #[command(after_help = "Examples:\n  miosa server --config /etc/miosa/server.toml")]
     Server(Role),
-    /// Run the egress broker (started by the server)
+    /// Run the egress broker: as a proxy of its own, or beside a server (which starts it)
     #[command(
-        hide = true,
-        after_help = "Examples:\n  miosa egress --config /etc/miosa/server.toml"
+        after_help = "Examples:\n  miosa egress --standalone --config /etc/miosa/egress.toml"
     )]
-    Egress(Role),
+    Egress(Egress),
     /// Make keys on the server itself
     #[command(subcommand)]
     Keys(keys::Keys),
@@ -190,6 +189,17 @@ enum Command {
 #[derive(Args)]
 struct Role {
     /// File with the settings
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+}
+
+/// Settings of the broker.
+#[derive(Args)]
+struct Egress {
+    /// Without sandboxes: an HTTPS proxy for programs that trust its authority
+    #[arg(long)]
+    standalone: bool,
+    /// File with the settings: a server's, or with --standalone the broker's own
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
 }
@@ -222,6 +232,7 @@ fn run(cli: Cli, printer: &Printer) -> Result<ExitCode> {
         Command::Up(args) => up::up(&args, printer),
         Command::Down(args) => up::down(&args, printer),
         Command::Server(args) => roles::server(&args.config),
+        Command::Egress(args) if args.standalone => roles::egress_standalone(&args.config),
         Command::Egress(args) => roles::egress(&args.config),
         Command::Keys(command) => command.run(printer),
         Command::Security(command) => command.run(printer),
