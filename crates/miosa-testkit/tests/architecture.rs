@@ -33,8 +33,11 @@ const EDGES: &[(&str, &[&str])] = &[
     ("miosa-vault", &["miosa-api"]),
     ("xtask", &["miosa-testkit"]),
 ];
-/// What tests alone may add.
-const TEST_EDGES: &[(&str, &[&str])] = &[("miosa", &["miosa-testkit"])];
+/// What tests alone may add. The broker is there to have its defences switched off.
+const TEST_EDGES: &[(&str, &[&str])] = &[
+    ("miosa", &["miosa-egress", "miosa-testkit"]),
+    ("miosa-egress", &["miosa-egress"]),
+];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
