@@ -81,8 +81,9 @@ async fn accept_all(
                 continue;
             }
         };
-        let place = place.better(&listening.sandbox);
+        let place = Arc::new(place.better(&listening.sandbox));
         let sandbox = Arc::clone(&listening.sandbox);
+        let cancel = listening.cancel.clone();
         let shared = Arc::clone(&broker);
         // Out of this runtime, to be taken into the lane's.
         let stream = stream.into_std()?;
@@ -94,16 +95,15 @@ async fn accept_all(
                 dialled: dialled(&stream)?,
                 sandbox,
                 broker: shared,
-                is_one_too_many: place.is_refused(),
+                place,
+                cancel,
             };
-            let limit = peer.is_one_too_many.then_some(BROKER_REFUSAL_TIMEOUT);
+            let limit = peer.place.is_refused().then_some(BROKER_REFUSAL_TIMEOUT);
             let serving = connection::serve(peer, stream);
-            let result = match limit {
+            match limit {
                 Some(limit) => timeout(limit, serving).await.unwrap_or(Ok(())),
                 None => serving.await,
-            };
-            drop(place);
-            result
+            }
         });
     }
 }

@@ -9,18 +9,22 @@ use miosa_api::broker::RefusalCode;
 use miosa_api::limits::{REFUSED_BODY_BYTES_MAX, REFUSED_BODY_TIMEOUT};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 
+use crate::accept::Place;
 use crate::audit::{Record, Transport};
 use crate::broker::Broker;
 use crate::ca::CaError;
 use crate::dns;
 use crate::first_bytes::{self, FirstBytes};
+use crate::grant::Grant;
 use crate::http_server::{self, Service, Verdict};
 use crate::own_refusal::own_refusal;
 use crate::policy::{Connect, Destination, Host};
 use crate::refusal::Refusal;
 use crate::sandbox::{Generation, Sandbox};
-use crate::tunnel::{self, Grant};
+use crate::tunnel;
+use crate::upstream::is_denied;
 use crate::weaken::{self, Defence, is_off};
 
 /// What a caller's bytes come by.
@@ -36,8 +40,10 @@ pub struct Peer {
     pub sandbox: Arc<Sandbox>,
     /// The address it dialled.
     pub dialled: SocketAddr,
-    /// Whether its sandbox has all the connections it may have.
-    pub is_one_too_many: bool,
+    /// Its place among those of its sandbox, held as long as anything of it goes on.
+    pub place: Arc<Place>,
+    /// Cancelled when the listener closes that it came in by.
+    pub cancel: CancellationToken,
 }
 
 /// Serves one connection to its end.
@@ -65,7 +71,7 @@ async fn serve_tls(
     let (destination, is_match) = peer.tls_destination(server_name.as_deref());
     // Clients check the certificate against what they asked for.
     let leaf_name = server_name.unwrap_or_else(|| destination.host.to_string());
-    let verdict = if peer.is_one_too_many {
+    let verdict = if peer.place.is_refused() {
         Verdict::Refuse(RefusalCode::TooManyRequests)
     } else if is_match {
         match generation.policy.decide_connect(&destination) {
@@ -109,10 +115,11 @@ async fn tunnel_to(
     let mut record = peer.record(Transport::Tunnel);
     record.set_policy(&generation.source.tenant_id, generation.source.generation);
     record.set_destination(&destination.host.to_string(), destination.port);
-    let grant = Grant {
-        generations: peer.sandbox.generation.subscribe(),
-        destination,
-    };
+    let address = provider.peer_addr().ok().map(|address| address.ip());
+    let grant = Grant::new(&peer.sandbox, move |policy| {
+        policy.decide_connect(&destination) == Connect::Tunnel
+            && address.is_some_and(|address| !is_denied(address, policy))
+    });
     tunnel::relay(caller, provider, first, grant, record).await;
 }
 
@@ -121,7 +128,7 @@ async fn serve_http(peer: Peer, bytes: BytesMut, stream: impl Wire) -> io::Resul
     let known = peer.name();
     // Without TLS a forgotten address is not adopted: the caller looks the name up again.
     let is_forgotten = known.is_none() && dns::is_synthetic(address);
-    let verdict = if peer.is_one_too_many {
+    let verdict = if peer.place.is_refused() {
         Verdict::Refuse(RefusalCode::TooManyRequests)
     } else if is_forgotten {
         Verdict::Refuse(RefusalCode::AuthorityMismatch)

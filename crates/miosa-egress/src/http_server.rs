@@ -148,7 +148,7 @@ where
         async move {
             let is_http1 = request.version() < Version::HTTP_2;
             let mut response = serve::serve(&service, request).await;
-            if is_http1 && service.peer.is_one_too_many {
+            if is_http1 && service.peer.place.is_refused() {
                 let close = HeaderValue::from_static("close");
                 response.headers_mut().insert(CONNECTION, close);
             }

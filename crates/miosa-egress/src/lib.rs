@@ -20,6 +20,7 @@ mod first_head;
 mod forward;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+mod grant;
 mod handoff;
 mod harden;
 mod http_server;

@@ -136,9 +136,10 @@ async fn send(
             written(record)?;
         }
     }
+    let binding = substituted.shared_binding();
     let parts = substituted.into_parts();
     let (response, relay) = if websocket::is_asked_for(&parts.headers) {
-        websocket::send(service, generation, parts, payload.upgrade).await?
+        websocket::send(service, generation, binding, parts, payload.upgrade).await?
     } else {
         let body = RequestBody::new(payload.body, record.sent());
         let request = outgoing(&service.destination, parts, body)?;

@@ -88,6 +88,13 @@ impl Substituted {
             .map(|credential| &*credential.binding)
     }
 
+    /// The same, to keep.
+    #[must_use]
+    pub fn shared_binding(&self) -> Option<Arc<BindingPolicy>> {
+        let credential = self.credential.as_ref()?;
+        Some(Arc::clone(&credential.binding))
+    }
+
     /// What takes the value out of the answer. Each call gives one for one body or set of headers.
     #[must_use]
     pub fn redactor(&self) -> Option<Redactor> {

@@ -5,20 +5,15 @@
 //! says otherwise (a credential was bound to the host, or a rule was added), it is cut.
 
 use std::io;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 
 use crate::audit::{Action, Record};
 use crate::connection::Wire;
-use crate::policy::{Connect, Destination};
-use crate::sandbox::Generation;
-use crate::upstream::is_denied;
-use crate::weaken::{Defence, is_off};
+use crate::grant::Grant;
 
 /// Bytes in flight each way.
 const BUFFER_BYTES: usize = 128 * 1024;
@@ -32,7 +27,6 @@ pub async fn relay(
     mut record: Record,
 ) {
     record.allow();
-    let address = provider.peer_addr().ok().map(|address| address.ip());
     let (sent, received) = (record.sent(), record.received());
     let copy = async {
         provider.write_all(first).await?;
@@ -45,8 +39,10 @@ pub async fn relay(
         )
     };
     let action = tokio::select! {
+        // Before the first byte: policy may have changed while the provider was dialled.
+        biased;
+        () = grant.ended() => Action::Reject,
         copied = copy => if copied.is_ok() { Action::Allow } else { Action::Error },
-        () = grant.ended(address) => Action::Reject,
     };
     record.finish(action);
 }
@@ -64,31 +60,5 @@ async fn pump(
         }
         to.write_all(&buffer[..length]).await?;
         count.fetch_add(length as u64, Ordering::Relaxed);
-    }
-}
-
-/// Policy's leave to tunnel, which may end.
-pub struct Grant {
-    /// The sandbox's policy, now and later.
-    pub generations: watch::Receiver<Option<Arc<Generation>>>,
-    /// Where the tunnel leads.
-    pub destination: Destination,
-}
-
-impl Grant {
-    /// Waits for a policy that would not grant this tunnel to `address`.
-    async fn ended(mut self, address: Option<IpAddr>) {
-        while self.generations.changed().await.is_ok() {
-            let generation = self.generations.borrow_and_update().clone();
-            let is_granted = is_off(Defence::Generation)
-                || generation.is_some_and(|generation| {
-                    let policy = &generation.policy;
-                    policy.decide_connect(&self.destination) == Connect::Tunnel
-                        && address.is_some_and(|address| !is_denied(address, policy))
-                });
-            if !is_granted {
-                return;
-            }
-        }
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! Frames are never changed. When the connection was opened with a credential and the provider sends
 //! that back in a frame, the connection is cut: frames have lengths, so nothing can be replaced in them.
+//! It is cut, too, when a new policy would not let it begin again, or has another value for its credential.
 
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -13,22 +15,26 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use miosa_api::broker::RefusalCode;
-use miosa_api::limits::REDACTION_LET_GO_AFTER;
+use miosa_api::broker::{BindingPolicy, RefusalCode};
+use miosa_api::limits::{REDACTION_LET_GO_AFTER, UPSTREAM_ANSWER_MAX};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::accept::Place;
 use crate::audit::{Action, Record};
 use crate::body::RequestBody;
 use crate::forward;
+use crate::grant::Grant;
 use crate::http_server::Service;
 use crate::own_refusal::own_refusal;
-use crate::policy::Destination;
+use crate::policy::{CompiledPolicy, Destination};
 use crate::redact::Redactor;
 use crate::refusal::Refusal;
 use crate::sandbox::Generation;
+use crate::upstream::is_denied;
 use crate::weaken::{Defence, is_off};
 
 /// Bytes in flight each way.
@@ -38,6 +44,8 @@ const BUFFER_BYTES: usize = 32 * 1024;
 pub struct Relay {
     caller: OnUpgrade,
     provider: OnUpgrade,
+    grant: Grant,
+    place: Arc<Place>,
     cancel: CancellationToken,
     tasks: TaskTracker,
 }
@@ -51,13 +59,15 @@ pub fn is_asked_for(headers: &HeaderMap) -> bool {
 pub async fn send(
     service: &Service,
     generation: &Generation,
+    binding: Option<Arc<BindingPolicy>>,
     mut parts: Parts,
     caller: Option<OnUpgrade>,
 ) -> Result<(Response<Incoming>, Option<Relay>), Refusal> {
     let caller = caller.ok_or_else(|| own_refusal(RefusalCode::UpgradeNotAllowed))?;
+    let begun = Begun::new(service, generation, binding, &parts);
     prepare(&service.destination, &mut parts)?;
     let request = Request::from_parts(parts, RequestBody::empty());
-    let mut response = exchange(service, generation, request).await?;
+    let (mut response, address) = exchange(service, generation, request).await?;
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Ok((response, None));
     }
@@ -69,17 +79,18 @@ pub async fn send(
         return Err(own_refusal(RefusalCode::UpstreamProtocol));
     }
     let provider = hyper::upgrade::on(&mut response);
-    let cancel = service.peer.sandbox.cancel.clone();
-    let tasks = service.peer.broker.tasks().clone();
-    Ok((
-        response,
-        Some(Relay {
-            caller,
-            provider,
-            cancel,
-            tasks,
+    let peer = &service.peer;
+    let relay = Relay {
+        caller,
+        provider,
+        grant: Grant::new(&peer.sandbox, move |policy| {
+            begun.is_granted(policy) && address.is_some_and(|address| !is_denied(address, policy))
         }),
-    ))
+        place: Arc::clone(&peer.place),
+        cancel: peer.cancel.clone(),
+        tasks: peer.broker.tasks().clone(),
+    };
+    Ok((response, Some(relay)))
 }
 
 /// Makes a head ready for the provider.
@@ -107,17 +118,27 @@ async fn exchange(
     service: &Service,
     generation: &Generation,
     request: Request<RequestBody>,
-) -> Result<Response<Incoming>, Refusal> {
+) -> Result<(Response<Incoming>, Option<IpAddr>), Refusal> {
     let upstream = service.peer.broker.upstream();
     let (destination, policy) = (&service.destination, &generation.policy);
     let refuse = |error: crate::upstream::DialError| own_refusal(error.code());
     if destination.tls {
         let wire = upstream.dial_tls_http1(destination, policy).await;
-        exchange_on(service, wire.map_err(refuse)?, request).await
+        let wire = wire.map_err(refuse)?;
+        let address = address_of(wire.get_ref().0);
+        let response = exchange_on(service, wire, request).await?;
+        Ok((response, address))
     } else {
         let wire = upstream.dial(destination, policy).await;
-        exchange_on(service, wire.map_err(refuse)?, request).await
+        let wire = wire.map_err(refuse)?;
+        let address = address_of(&wire);
+        let response = exchange_on(service, wire, request).await?;
+        Ok((response, address))
     }
+}
+
+fn address_of(wire: &TcpStream) -> Option<IpAddr> {
+    wire.peer_addr().ok().map(|address| address.ip())
 }
 
 async fn exchange_on(
@@ -128,11 +149,54 @@ async fn exchange_on(
     let broken = |_: hyper::Error| own_refusal(RefusalCode::UpstreamProtocol);
     let handshake = hyper::client::conn::http1::handshake(TokioIo::new(wire)).await;
     let (mut sender, connection) = handshake.map_err(broken)?;
-    let cancel = service.peer.sandbox.cancel.clone();
+    let cancel = service.peer.cancel.clone();
     service.peer.broker.tasks().spawn(async move {
         cancel.run_until_cancelled(connection.with_upgrades()).await;
     });
-    sender.send_request(request).await.map_err(broken)
+    match timeout(UPSTREAM_ANSWER_MAX, sender.send_request(request)).await {
+        Ok(answer) => answer.map_err(broken),
+        Err(_) => Err(own_refusal(RefusalCode::UpstreamUnreachable)),
+    }
+}
+
+/// What an upgrade was granted for.
+struct Begun {
+    destination: Destination,
+    method: String,
+    path: String,
+    binding: Option<Arc<BindingPolicy>>,
+    /// Whether a credential belonged there although none was asked for.
+    is_bound: bool,
+}
+
+impl Begun {
+    fn new(
+        service: &Service,
+        generation: &Generation,
+        binding: Option<Arc<BindingPolicy>>,
+        parts: &Parts,
+    ) -> Self {
+        let destination = service.destination.clone();
+        let (method, path) = (parts.method.as_str(), parts.uri.path());
+        Self {
+            is_bound: generation.policy.is_endpoint(&destination, method, path),
+            method: method.to_owned(),
+            path: path.to_owned(),
+            destination,
+            binding,
+        }
+    }
+
+    /// Whether `policy` would let the same begin: with the very credential it was opened with, or without
+    /// one where none belongs now either.
+    fn is_granted(&self, policy: &CompiledPolicy) -> bool {
+        let (to, method, path) = (&self.destination, &self.method, &self.path);
+        policy.admits(to, method, path)
+            && match &self.binding {
+                Some(binding) => policy.bindings().any(|present| present == &**binding),
+                None => self.is_bound || !policy.is_endpoint(to, method, path),
+            }
+    }
 }
 
 impl Relay {
@@ -141,17 +205,24 @@ impl Relay {
         let Self {
             caller,
             provider,
+            grant,
+            place,
             cancel,
             tasks,
         } = self;
         tasks.spawn(async move {
-            let relayed =
-                cancel.run_until_cancelled(relay(caller, provider, redactor, &mut record));
-            match relayed.await {
+            let relayed = tokio::select! {
+                biased;
+                () = cancel.cancelled() => None,
+                () = grant.ended() => None,
+                relayed = relay(caller, provider, redactor, &mut record) => Some(relayed),
+            };
+            match relayed {
                 Some(Ok(())) => record.finish(Action::Allow),
                 Some(Err(_)) => record.finish(Action::Error),
                 None => record.finish(Action::Reject),
             }
+            drop(place);
         });
     }
 }

@@ -2,7 +2,7 @@
 
 use miosa_api::broker::{Effect, PolicyMode, RefusalCode};
 
-use super::binding::Binding;
+use super::binding::{Binding, Reach};
 use super::compiled::CompiledPolicy;
 use super::host::{Destination, Host};
 use super::rule::CompiledRule;
@@ -92,6 +92,20 @@ impl CompiledPolicy {
         } else {
             Err(self.not_allowed(to))
         }
+    }
+
+    /// Whether rules let a request pass, whatever credential it carries.
+    #[must_use]
+    pub fn admits(&self, to: &Destination, method: &str, path: &str) -> bool {
+        !matches!(self.decide_connect(to), Connect::Deny(_))
+            && self.check_rules(to, method, path).is_ok()
+    }
+
+    /// Whether a credential belongs to such a request.
+    #[must_use]
+    pub fn is_endpoint(&self, to: &Destination, method: &str, path: &str) -> bool {
+        let mut bindings = self.bindings.iter();
+        bindings.any(|binding| binding.reach(to, method, path) == Reach::Bound)
     }
 
     /// The rule that lets a request pass, or what does instead of one.

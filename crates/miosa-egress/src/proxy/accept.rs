@@ -81,17 +81,16 @@ pub async fn accept_all(
         let caller = Caller {
             broker: Arc::clone(&broker),
             sandbox: Arc::clone(&listening.sandbox),
-            is_one_too_many: place.is_refused(),
+            place: Arc::new(place),
+            cancel: listening.cancel.clone(),
         };
         spawn_on(broker.lanes().next(), &broker, &listening, async move {
-            let limit = caller.is_one_too_many.then_some(BROKER_REFUSAL_TIMEOUT);
+            let limit = caller.place.is_refused().then_some(BROKER_REFUSAL_TIMEOUT);
             let serving = serve(caller, arrived.here()?);
-            let result = match limit {
+            match limit {
                 Some(limit) => timeout(limit, serving).await.unwrap_or(Ok(())),
                 None => serving.await,
-            };
-            drop(place);
-            result
+            }
         });
     }
 }

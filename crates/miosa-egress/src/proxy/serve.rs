@@ -7,8 +7,10 @@ use std::sync::{Arc, PoisonError};
 use bytes::{Bytes, BytesMut};
 use miosa_api::broker::RefusalCode;
 use tokio::io::AsyncWriteExt;
+use tokio_util::sync::CancellationToken;
 
 use super::asked::{Asked, Way, no_way};
+use crate::accept::Place;
 use crate::audit::{Record, Transport};
 use crate::broker::Broker;
 use crate::connection::{self, Peer, Wire, refuse_raw};
@@ -29,7 +31,9 @@ pub struct Caller {
     pub broker: Arc<Broker>,
     /// The listener, as a sandbox.
     pub sandbox: Arc<Sandbox>,
-    pub is_one_too_many: bool,
+    pub place: Arc<Place>,
+    /// Cancelled when the listener closes.
+    pub cancel: CancellationToken,
 }
 
 /// Serves one connection to its end.
@@ -104,7 +108,8 @@ impl Caller {
             broker: self.broker,
             sandbox: self.sandbox,
             dialled: SocketAddr::new(address.into(), asked.port),
-            is_one_too_many: self.is_one_too_many,
+            place: self.place,
+            cancel: self.cancel,
         }
     }
 }

@@ -7,6 +7,7 @@
 
 mod client;
 mod curl;
+mod granted;
 mod hostile;
 mod lifecycle;
 mod namespace;
