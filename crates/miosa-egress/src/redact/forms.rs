@@ -49,21 +49,19 @@ const QUERY: &AsciiSet = &CONTROLS
 /// All forms of `secret`, without doubles.
 pub(crate) fn of(secret: &str, placeholder: &str) -> Vec<Form> {
     let mut forms = Vec::new();
-    for write in written().iter().chain(percent()) {
+    for write in written().iter().chain(percent()).chain(digits()) {
         add(&mut forms, write(secret), write(placeholder));
     }
     let padded = same_remainder(placeholder, secret.len());
     for alignment in 0..3 {
-        add(
-            &mut forms,
-            base64(&STANDARD_NO_PAD, alignment, secret),
-            base64(&STANDARD_NO_PAD, alignment, &padded),
-        );
-        add(
-            &mut forms,
-            base64(&URL_SAFE_NO_PAD, alignment, secret),
-            base64(&URL_SAFE_NO_PAD, alignment, &padded),
-        );
+        let standard = |text| base64(&STANDARD_NO_PAD, alignment, text);
+        let (text, replacement) = (standard(secret), standard(&padded));
+        // Of its characters `+` and `/` are escaped by some, `-` and `_` of the other alphabet by nobody.
+        for write in written().iter().chain(percent()) {
+            add(&mut forms, write(&text), write(&replacement));
+        }
+        let url_safe = |text| base64(&URL_SAFE_NO_PAD, alignment, text);
+        add(&mut forms, url_safe(secret), url_safe(&padded));
     }
     forms
 }
@@ -79,19 +77,55 @@ fn add(forms: &mut Vec<Form>, text: String, replacement: String) {
 
 type Writer = fn(&str) -> String;
 
-/// As text, in JSON, in HTML, in hexadecimal.
+/// As text, in JSON, in HTML, in the ways of several encoders.
 fn written() -> &'static [Writer] {
     &[
         str::to_owned,
-        |text| json(text, ""),
-        |text| json(text, "/"),
-        |text| json(text, "<>&"),
-        |text| json(text, "<>&'"),
+        |text| json(text, &[], Case::Lower),
+        |text| json(text, b"/", Case::Lower),
+        // Go, Rails, Jinja, Gson, Newtonsoft.
+        |text| json(text, b"<>&", Case::Lower),
+        |text| json(text, b"<>&'", Case::Lower),
+        |text| json(text, b"<>&'=", Case::Lower),
+        |text| json(text, b"<>&'\"", Case::Lower),
+        // PHP with all `JSON_HEX_` flags, with and without `JSON_UNESCAPED_SLASHES`; .NET.
+        |text| json(text, b"<>&'\"/", Case::Upper),
+        |text| json(text, b"<>&'\"", Case::Upper),
+        |text| json(text, b"<>&'\"+`", Case::Upper),
+        |text| json(text, b"<>&'\"+`", Case::Lower),
+        |text| html(text, &[('\'', "&#39;"), ('"', "&#34;")]),
+        |text| html(text, &[('\'', "&#x27;"), ('"', "&quot;")]),
+        |text| html(text, &[('"', "&quot;")]),
+        // PHP, Go, .NET, Handlebars, Mustache.
+        |text| html(text, &[('\'', "&#039;"), ('"', "&quot;")]),
+        |text| html(text, &[('\'', "&#39;"), ('"', "&#34;"), ('+', "&#43;")]),
+        |text| html(text, &[('\'', "&#x27;"), ('"', "&quot;"), ('+', "&#x2B;")]),
+        |text| html(text, HANDLEBARS),
+        |text| html(text, MUSTACHE),
+    ]
+}
+
+const HANDLEBARS: &[(char, &str)] = &[
+    ('\'', "&#x27;"),
+    ('"', "&quot;"),
+    ('=', "&#x3D;"),
+    ('`', "&#x60;"),
+];
+const MUSTACHE: &[(char, &str)] = &[
+    ('\'', "&#39;"),
+    ('"', "&quot;"),
+    ('=', "&#x3D;"),
+    ('`', "&#x60;"),
+    ('/', "&#x2F;"),
+];
+
+/// Each byte in digits.
+fn digits() -> &'static [Writer] {
+    &[
         |text| each(text, |out, byte| write!(out, "\\u{byte:04x}")),
         |text| each(text, |out, byte| write!(out, "\\u{byte:04X}")),
-        |text| html(text, "&#39;", "&#34;"),
-        |text| html(text, "&#x27;", "&quot;"),
-        |text| html(text, "'", "&quot;"),
+        |text| each(text, |out, byte| write!(out, "%{byte:02X}")),
+        |text| each(text, |out, byte| write!(out, "%{byte:02x}")),
         |text| hex::encode(text),
         |text| hex::encode_upper(text),
     ]
@@ -112,8 +146,6 @@ fn percent() -> &'static [Writer] {
                 .replace(' ', "+")
         },
         |text| utf8_percent_encode(text, QUERY).to_string(),
-        |text| each(text, |out, byte| write!(out, "%{byte:02X}")),
-        |text| each(text, |out, byte| write!(out, "%{byte:02x}")),
     ]
 }
 
@@ -125,24 +157,33 @@ fn each(text: &str, write: impl Fn(&mut String, u8) -> std::fmt::Result) -> Stri
     out
 }
 
+/// How the digits of an escape are written.
+#[derive(Clone, Copy)]
+enum Case {
+    Lower,
+    Upper,
+}
+
 /// JSON with the characters in `extra` escaped too: `/` as `\/`, others as `\u00xx`.
-fn json(text: &str, extra: &str) -> String {
-    each(text, |out, byte| match byte {
-        b'"' | b'\\' => write!(out, "\\{}", byte as char),
-        b'/' if extra.contains('/') => out.write_str("\\/"),
-        _ if extra.contains(byte as char) => write!(out, "\\u{byte:04x}"),
+fn json(text: &str, extra: &[u8], case: Case) -> String {
+    each(text, |out, byte| match (byte, case) {
+        (b'/', _) if extra.contains(&b'/') => out.write_str("\\/"),
+        (_, Case::Lower) if extra.contains(&byte) => write!(out, "\\u{byte:04x}"),
+        (_, Case::Upper) if extra.contains(&byte) => write!(out, "\\u{byte:04X}"),
+        (b'"' | b'\\', _) => write!(out, "\\{}", byte as char),
         _ => out.write_char(byte as char),
     })
 }
 
-fn html(text: &str, single: &str, double: &str) -> String {
+fn html(text: &str, others: &[(char, &str)]) -> String {
     each(text, |out, byte| match byte {
         b'&' => out.write_str("&amp;"),
         b'<' => out.write_str("&lt;"),
         b'>' => out.write_str("&gt;"),
-        b'\'' => out.write_str(single),
-        b'"' => out.write_str(double),
-        _ => out.write_char(byte as char),
+        _ => match others.iter().find(|(other, _)| *other == byte as char) {
+            Some((_, escape)) => out.write_str(escape),
+            None => out.write_char(byte as char),
+        },
     })
 }
 
