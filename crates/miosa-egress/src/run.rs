@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener as StdUnixListener;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -101,28 +102,30 @@ pub async fn run(
     let mut sockets = None;
     let process = Process::start_between(&config, || {
         let control = socket::listen(&control_path, SocketType::STREAM)?;
-        let unlink_control = socket::Unlink(control_path.clone());
+        let unlink_control = socket::Unlink::new(&control_path);
         let handoff = socket::listen(&handoff_path, SocketType::SEQPACKET)?;
-        let unlink = [unlink_control, socket::Unlink(handoff_path.clone())];
+        let unlink = [unlink_control, socket::Unlink::new(&handoff_path)];
         sockets = Some((control, handoff, unlink));
         config.drop_to_uid.map_or(Ok(()), harden::drop_to)
     })?;
-    let (control, handoff, _unlink) = sockets.expect("the step made them");
+    let (control, handoff, unlink) = sockets.expect("the step made them");
 
     let broker = &process.broker;
     let control = listener(control).map_err(EgressError::Control)?;
     let shims = listener(handoff).map_err(EgressError::Control)?;
     let serve_control = axum::serve(control, control::router(Arc::clone(broker)))
         .with_graceful_shutdown(process.cancel.clone().cancelled_owned());
-    let serve_control = async { serve_control.await };
-    let serve_shims = handoff::serve(shims, Arc::clone(broker));
+    let mut serve_control = pin!(async { serve_control.await });
+    let mut serve_shims = pin!(handoff::serve(shims, Arc::clone(broker)));
     tracing::info!(run_dir = %config.run_dir.display(), "the egress broker is ready");
 
     let result = tokio::select! {
         () = shutdown => Ok(()),
-        ended = serve_control => ended,
-        ended = serve_shims => ended,
+        ended = &mut serve_control => ended,
+        ended = &mut serve_shims => ended,
     };
+    // A successor may come while this one ends, which takes a while.
+    drop(unlink);
     process.end().await;
     result.map_err(EgressError::Control)
 }

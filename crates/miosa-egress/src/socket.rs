@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::Mode;
@@ -48,12 +49,53 @@ fn remove_stale(path: &Path, address: &SocketAddrUnix, kind: SocketType) -> io::
     }
 }
 
-/// Removes the socket's file when the broker ends.
-pub struct Unlink(pub PathBuf);
+/// Removes a socket's file, unless another's is in its place. To be dropped before the socket: as long as
+/// that is open no other file has its number.
+pub struct Unlink {
+    path: PathBuf,
+    identity: Option<(u64, u64)>,
+}
+
+impl Unlink {
+    /// To remove the file that is at `path` now.
+    pub fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+            identity: identity(path),
+        }
+    }
+}
 
 impl Drop for Unlink {
     fn drop(&mut self) {
-        // It may be gone with its folder.
-        fs_err::remove_file(&self.0).ok();
+        if self.identity.is_some() && identity(&self.path) == self.identity {
+            // It may be gone with its folder.
+            fs_err::remove_file(&self.path).ok();
+        }
+    }
+}
+
+fn identity(path: &Path) -> Option<(u64, u64)> {
+    let metadata = fs_err::symlink_metadata(path).ok()?;
+    Some((metadata.dev(), metadata.ino()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_successors_socket_is_not_removed() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("socket");
+        let first = listen(&path, SocketType::STREAM).expect("a socket");
+        let unlink_first = Unlink::new(&path);
+        fs_err::remove_file(&path).expect("as a successor does with one that is not answered");
+        let second = listen(&path, SocketType::STREAM).expect("another socket");
+        let unlink_second = Unlink::new(&path);
+        drop((unlink_first, first));
+        assert!(path.exists());
+        drop((unlink_second, second));
+        assert!(!path.exists());
     }
 }

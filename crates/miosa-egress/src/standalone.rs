@@ -228,11 +228,11 @@ async fn open(at: &At) -> Result<Door, EgressError> {
             .map_err(failed),
         At::Unix { path, mode } => {
             let socket = socket::listen(path, SocketType::STREAM)?;
-            let unlink = Unlink(path.clone());
+            let unlink = Unlink::new(path);
             let permissions = std::fs::Permissions::from_mode(*mode);
             fs_err::set_permissions(path, permissions).map_err(failed)?;
             let listener = UnixListener::from_std(StdUnixListener::from(socket)).map_err(failed)?;
-            Ok(Door::Unix(listener, unlink))
+            Ok(Door::Unix(unlink, listener))
         }
     }
 }

@@ -21,8 +21,9 @@ pub enum Door {
     Tcp(TcpListener),
     /// By a file, which goes with the door.
     Unix(
-        UnixListener,
+        // Before the listener is closed.
         #[expect(dead_code, reason = "removes the file")] Unlink,
+        UnixListener,
     ),
 }
 
@@ -44,7 +45,7 @@ impl Door {
     async fn accept(&self) -> io::Result<Arrived> {
         match self {
             Self::Tcp(listener) => listener.accept().await?.0.into_std().map(Arrived::Tcp),
-            Self::Unix(listener, _) => listener.accept().await?.0.into_std().map(Arrived::Unix),
+            Self::Unix(_, listener) => listener.accept().await?.0.into_std().map(Arrived::Unix),
         }
     }
 }
