@@ -1,17 +1,24 @@
 //! The file on disk, and the head of its chain beside it.
 //!
 //! INVARIANT: what is appended follows from the last event that was ever written, be it in this file,
-//! in one that was rotated away, or in one whose end is missing: then the gap shows.
+//! in one that was rotated away, or in one whose end is missing: then the gap shows. So one process at a
+//! time appends: who has the [`Lock`].
 
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use fs_err::{File, OpenOptions};
 use miosa_api::audit_chain::Head;
+use rustix::fs::FlockOperation;
+use rustix::io::Errno;
 
 /// More than the longest line.
 const TAIL_BYTES_MAX: u64 = 64 * 1024;
+/// How long to wait for a broker that ends: longer than one may take.
+const LOCK_MAX: Duration = Duration::from_secs(12);
+const LOCK_PAUSE: Duration = Duration::from_millis(20);
 
 /// The open file.
 pub struct ChainedFile {
@@ -41,7 +48,10 @@ impl ChainedFile {
         let mut head = options.write(true).truncate(false).open(head_path(path))?;
         let mut kept = String::new();
         head.read_to_string(&mut kept)?;
-        let kept = kept.parse().unwrap_or(Head::START);
+        let kept = match kept.trim() {
+            "" => Head::START,
+            kept => kept.parse().map_err(|()| unreadable(path))?,
+        };
         let written = drop_torn(&mut lines)?;
         let newest = [written.unwrap_or(Head::START), kept, known]
             .into_iter()
@@ -73,6 +83,45 @@ impl ChainedFile {
         self.head
             .file()
             .write_all_at(head.to_string().as_bytes(), 0)
+    }
+}
+
+fn unreadable(path: &Path) -> io::Error {
+    let path = head_path(path);
+    let path = path.display();
+    let text = format!(
+        "{path} is not the head of a chain; the events before it cannot be known: move it away with its file, and keep both"
+    );
+    io::Error::new(io::ErrorKind::InvalidData, text)
+}
+
+/// The right to append to the chain in a file, held by one process at a time.
+pub struct Lock(#[expect(dead_code, reason = "held")] File);
+
+impl Lock {
+    /// Waits for it a while: a broker that ends may still have it.
+    pub fn take(path: &Path) -> io::Result<Self> {
+        if let Some(parent) = path.parent() {
+            fs_err::create_dir_all(parent)?;
+        }
+        let mut options = OpenOptions::new();
+        options.create(true).write(true).truncate(false);
+        options.options_mut().mode(0o600);
+        let file = options.open(head_path(path))?;
+        let until = Instant::now() + LOCK_MAX;
+        loop {
+            match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+                Ok(()) => return Ok(Self(file)),
+                Err(Errno::WOULDBLOCK) if Instant::now() < until => {
+                    std::thread::sleep(LOCK_PAUSE);
+                }
+                Err(Errno::WOULDBLOCK) => {
+                    let text = "another broker still writes to it";
+                    return Err(io::Error::new(io::ErrorKind::WouldBlock, text));
+                }
+                Err(errno) => return Err(errno.into()),
+            }
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use miosa_api::limits::AUDIT_PENDING_BYTES_MAX;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-use super::file::ChainedFile;
+use super::file::{ChainedFile, Lock};
 use crate::error::EgressError;
 
 /// How long a line that nobody waits for may stay in memory.
@@ -31,6 +31,7 @@ pub struct AuditLog {
 struct Shared {
     writer: Mutex<Writer>,
     healthy: AtomicBool,
+    _lock: Lock,
 }
 
 struct Writer {
@@ -51,11 +52,12 @@ struct Pending {
 impl AuditLog {
     /// Opens `path`, and starts the task that writes what nobody waits for.
     pub fn open(path: &Path) -> Result<(Self, JoinHandle<()>), EgressError> {
-        let opened = ChainedFile::open(path, Head::START);
-        let (file, head) = opened.map_err(|source| EgressError::Audit {
+        let failed = |source| EgressError::Audit {
             path: path.to_owned(),
             source,
-        })?;
+        };
+        let lock = Lock::take(path).map_err(failed)?;
+        let (file, head) = ChainedFile::open(path, Head::START).map_err(failed)?;
         let shared = Arc::new(Shared {
             writer: Mutex::new(Writer {
                 path: path.to_owned(),
@@ -64,6 +66,7 @@ impl AuditLog {
                 pending: Pending::default(),
             }),
             healthy: AtomicBool::new(true),
+            _lock: lock,
         });
         let (has_pending, awakened) = mpsc::channel(1);
         let task = tokio::spawn(write_pending(Arc::clone(&shared), awakened));
@@ -239,6 +242,38 @@ mod tests {
         write(&path, 1).await;
         let fault = report(&path).fault.expect("a fault");
         assert!(fault.contains("were removed"), "{fault}");
+    }
+
+    #[tokio::test]
+    async fn an_unreadable_head_is_a_fault_and_an_empty_one_the_start() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("egress.jsonl");
+        let head = super::super::head_path(&path);
+        fs_err::write(&head, "").expect("an empty head");
+        write(&path, 1).await;
+        fs_err::remove_file(&path).expect("remove");
+        fs_err::write(&head, "something else").expect("a broken head");
+        assert!(AuditLog::open(&path).is_err());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_successor_waits_until_the_last_line_is_written() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("egress.jsonl");
+        let (log, writer) = AuditLog::open(&path).expect("a log");
+        assert!(log.append_now(b"{}"));
+        let again = path.clone();
+        let (tried, trying) = std::sync::mpsc::channel();
+        let successor = tokio::task::spawn_blocking(move || {
+            tried.send(()).expect("somebody listens");
+            Lock::take(&again).and_then(|_lock| ChainedFile::open(&again, Head::START))
+        });
+        trying.recv().expect("it begins");
+        assert!(log.append_now(b"{}"));
+        drop(log);
+        writer.await.expect("the writer ends");
+        let (_, head) = successor.await.expect("it ends").expect("the lock");
+        assert_eq!(head.seq, 2);
     }
 
     #[tokio::test]
