@@ -278,12 +278,15 @@ fn prepare(
     redactor: Option<&mut Redactor>,
     is_upgraded: bool,
 ) -> Result<(), Refusal> {
+    if redactor.is_some() {
+        // While all is here: `Connection` may name the very field that tells.
+        Redactor::check_inspectable(headers)?;
+    }
     if !is_upgraded {
         forward::remove_hop_by_hop(headers);
     }
     clean_response_headers(headers, redactor.is_some());
     if let Some(redactor) = redactor {
-        Redactor::check_inspectable(headers)?;
         redactor.redact_headers(headers);
     }
     Ok(())

@@ -15,8 +15,8 @@ mod search;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
-use http::header::CONTENT_ENCODING;
-use http::{HeaderMap, HeaderValue};
+use http::header::{CONTENT_ENCODING, TRANSFER_ENCODING};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use miosa_api::broker::RefusalCode;
 use miosa_api::limits::REDACTION_LET_GO_BYTES_MAX;
 use miosa_vault::SecretValue;
@@ -42,7 +42,7 @@ impl Redactor {
     #[must_use]
     pub fn new(secret: &SecretValue, placeholder: &str) -> Self {
         let forms = forms::of(secret.expose(), placeholder);
-        Self::with(Arc::new(Search::new(forms)))
+        Self::with(Arc::new(Search::new(forms, secret.expose())))
     }
 
     /// One for another stream of the same answer.
@@ -132,6 +132,16 @@ impl Redactor {
         if is_off(Defence::RedactHeaders) {
             return;
         }
+        // Nothing in a name can be replaced: names are no text.
+        let named: Vec<HeaderName> = headers
+            .keys()
+            .filter(|name| self.search.is_in_name(name.as_str()))
+            .cloned()
+            .collect();
+        for name in named {
+            self.has_redacted = true;
+            headers.remove(name);
+        }
         for value in headers.values_mut() {
             let (searched, _) = self.search.next(value.as_bytes(), true);
             if let Some(text) = searched.text {
@@ -149,11 +159,13 @@ impl Redactor {
     /// Whether an answer with these headers can be searched.
     ///
     /// # Errors
-    /// When it is compressed although no compression was asked for.
+    /// When it is compressed although no compression was asked for, be it for the way alone.
     pub fn check_inspectable(headers: &HeaderMap) -> Result<(), Refusal> {
         let is_identity = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"identity");
-        if headers.get_all(CONTENT_ENCODING).iter().all(is_identity) || is_off(Defence::Compression)
-        {
+        let is_chunked = |value: &HeaderValue| value.as_bytes().eq_ignore_ascii_case(b"chunked");
+        let is_plain = headers.get_all(CONTENT_ENCODING).iter().all(is_identity)
+            && headers.get_all(TRANSFER_ENCODING).iter().all(is_chunked);
+        if is_plain || is_off(Defence::Compression) {
             return Ok(());
         }
         let message =

@@ -9,6 +9,8 @@ use super::forms::Form;
 pub(super) struct Search {
     forms: Vec<Form>,
     engine: Engine,
+    /// The value as it would be in a field's name, which has no upper case.
+    in_name: Zeroizing<Vec<u8>>,
 }
 
 /// A vectorised search where the machine has one: it is built in microseconds, which counts as there
@@ -27,7 +29,7 @@ pub(super) struct Searched {
 }
 
 impl Search {
-    pub fn new(forms: Vec<Form>) -> Self {
+    pub fn new(forms: Vec<Form>, secret: &str) -> Self {
         let patterns = || forms.iter().map(|form| form.text.as_slice());
         let mut config = packed::Config::new();
         config.match_kind(packed::MatchKind::LeftmostLongest);
@@ -41,7 +43,12 @@ impl Search {
                     .expect("some tens of forms are far below the automaton's limit"),
             ),
         };
-        Self { forms, engine }
+        let in_name = Zeroizing::new(secret.to_ascii_lowercase().into_bytes());
+        Self {
+            forms,
+            engine,
+            in_name,
+        }
     }
 
     /// Looks through `text`; gives what to pass on and how much of `text` that accounts for. The rest is
@@ -76,6 +83,12 @@ impl Search {
             },
             open,
         )
+    }
+
+    /// Whether the value is in the name of a field, in any form that one can hold.
+    pub fn is_in_name(&self, name: &str) -> bool {
+        let name = name.as_bytes();
+        memchr::memmem::find(name, &self.in_name).is_some() || self.find(name, 0).is_some()
     }
 
     fn find(&self, text: &[u8], from: usize) -> Option<(usize, usize, usize)> {

@@ -9,6 +9,8 @@ use proptest::prelude::*;
 use super::Redactor;
 
 const SECRET: &str = "sk-canary/+0123\"\\&<z";
+/// More than this the vectorised search does not take.
+const FORMS_MAX: usize = 64;
 const PLACEHOLDER: &str = "miosa-tok-000102030405060708090a0b0c0d0e0f1011121300000000";
 
 fn redactor() -> Redactor {
@@ -141,6 +143,99 @@ fn row_098_base64_at_every_alignment() {
     }
 }
 
+/// What the encoders named wrote of a value with every character that one of them escapes.
+const BY_OTHERS: &[(&str, &str)] = &[
+    (
+        "System.Text.Json",
+        r"it\u0027s/\u002Ba\u0022b\\c\u0026d\u003Ce\u003Ef=g\u0060h",
+    ),
+    (
+        "json_encode with JSON_HEX_*",
+        r"it\u0027s\/+a\u0022b\\c\u0026d\u003Ce\u003Ef=g`h",
+    ),
+    (
+        "json_encode with JSON_HEX_* and JSON_UNESCAPED_SLASHES",
+        r"it\u0027s/+a\u0022b\\c\u0026d\u003Ce\u003Ef=g`h",
+    ),
+    (
+        "Gson",
+        r#"it\u0027s/+a\"b\\c\u0026d\u003ce\u003ef\u003dg`h"#,
+    ),
+    (
+        "Newtonsoft.Json with EscapeHtml",
+        r"it\u0027s/+a\u0022b\\c\u0026d\u003ce\u003ef=g`h",
+    ),
+    (
+        "htmlspecialchars",
+        r"it&#039;s/+a&quot;b\c&amp;d&lt;e&gt;f=g`h",
+    ),
+    (
+        "html/template",
+        r"it&#39;s/&#43;a&#34;b\c&amp;d&lt;e&gt;f=g`h",
+    ),
+    (
+        "HtmlEncoder",
+        r"it&#x27;s/&#x2B;a&quot;b\c&amp;d&lt;e&gt;f=g`h",
+    ),
+    (
+        "Handlebars",
+        r"it&#x27;s/+a&quot;b\c&amp;d&lt;e&gt;f&#x3D;g&#x60;h",
+    ),
+    (
+        "Mustache",
+        r"it&#39;s&#x2F;+a&quot;b\c&amp;d&lt;e&gt;f&#x3D;g&#x60;h",
+    ),
+];
+const ODD_SECRET: &str = "it's/+a\"b\\c&d<e>f=g`h";
+
+#[test]
+fn row_098_as_other_encoders_write_it() {
+    for (who, text) in BY_OTHERS {
+        let mut redactor = Redactor::new(&SecretValue::parse(ODD_SECRET).unwrap(), PLACEHOLDER);
+        let mut out = redactor.push(&Bytes::from_static(text.as_bytes())).to_vec();
+        out.extend_from_slice(&redactor.finish());
+        assert_eq!(String::from_utf8(out).unwrap(), PLACEHOLDER, "{who}");
+    }
+}
+
+#[test]
+fn row_098_base64_as_others_escape_it() {
+    // Its base64 has both characters that are escaped, at every alignment.
+    const SECRET: &str = "~~~>>>???~~~>>>???abc";
+    let escapes: &[&[(&str, &str)]] = &[
+        &[("/", "\\/")],
+        &[("+", "\\u002B")],
+        &[("+", "\\u002b")],
+        &[("+", "%2B"), ("/", "%2F")],
+        &[("+", "%2b"), ("/", "%2f")],
+        &[("+", "&#43;")],
+        &[("+", "&#x2B;")],
+        &[("/", "&#x2F;")],
+    ];
+    for before in ["", "x", "xy"] {
+        let plain = STANDARD.encode(format!("{before}{SECRET}"));
+        assert!(plain.contains('+') && plain.contains('/'));
+        for escape in escapes {
+            let mut text = plain.clone();
+            for (from, to) in *escape {
+                text = text.replace(from, to);
+            }
+            let mut redactor = Redactor::new(&SecretValue::parse(SECRET).unwrap(), PLACEHOLDER);
+            drop(redactor.push(&Bytes::from(text.clone())));
+            drop(redactor.finish());
+            assert!(redactor.has_redacted(), "{text}");
+        }
+    }
+}
+
+#[test]
+fn forms_are_few_enough_for_the_fast_search() {
+    let of = |secret| super::forms::of(secret, PLACEHOLDER).len();
+    let usual = of("sk-proj-0123456789abcdefABCDEF0123456789");
+    let odd = of(ODD_SECRET);
+    assert!(usual <= 24 && odd <= FORMS_MAX, "{usual} and {odd}");
+}
+
 #[test]
 fn what_does_not_hold_it_is_passed_on_uncopied() {
     let mut redactor = redactor();
@@ -227,6 +322,44 @@ fn row_100_an_encoded_answer_is_refused() {
             "{values:?}"
         );
     }
+}
+
+#[test]
+fn row_100_an_answer_encoded_for_the_way_is_refused() {
+    for (value, is_fine) in [
+        ("chunked", true),
+        ("Chunked", true),
+        ("gzip, chunked", false),
+        ("gzip", false),
+        ("chunked, gzip", false),
+    ] {
+        let mut headers = HeaderMap::new();
+        headers.insert("transfer-encoding", HeaderValue::from_static(value));
+        assert_eq!(
+            Redactor::check_inspectable(&headers).is_ok(),
+            is_fine,
+            "{value}"
+        );
+    }
+}
+
+#[test]
+fn row_097_a_field_with_the_value_in_its_name_is_dropped() {
+    let secret = "Sk-Canary0123456789";
+    let mut redactor = Redactor::new(&SecretValue::parse(secret).unwrap(), PLACEHOLDER);
+    let mut headers = HeaderMap::new();
+    let names = [
+        format!("x-{}-y", secret.to_ascii_lowercase()),
+        hex::encode(secret),
+        "x-plain".to_owned(),
+    ];
+    for name in names {
+        let name: http::HeaderName = name.parse().unwrap();
+        headers.insert(name, HeaderValue::from_static("1"));
+    }
+    redactor.redact_headers(&mut headers);
+    assert!(redactor.has_redacted());
+    assert_eq!(headers.keys().collect::<Vec<_>>(), ["x-plain"]);
 }
 
 #[test]
