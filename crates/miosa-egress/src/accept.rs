@@ -86,7 +86,14 @@ async fn accept_all(
         let cancel = listening.cancel.clone();
         let shared = Arc::clone(&broker);
         // Out of this runtime, to be taken into the lane's.
-        let stream = stream.into_std()?;
+        let stream = match stream.into_std() {
+            Ok(stream) => stream,
+            Err(error) => {
+                // This one alone: others come by the same listener.
+                tracing::warn!(%error, "a connection was not taken");
+                continue;
+            }
+        };
         let lane = broker.lanes().next();
         spawn_on(lane, &broker, &listening, async move {
             let stream = TcpStream::from_std(stream)?;

@@ -20,7 +20,7 @@ use crate::first_bytes::{self, FirstBytes};
 use crate::grant::Grant;
 use crate::http_server::{self, Service, Verdict};
 use crate::own_refusal::own_refusal;
-use crate::policy::{Connect, Destination, Host};
+use crate::policy::{CompiledPolicy, Connect, Destination, Host};
 use crate::refusal::Refusal;
 use crate::sandbox::{Generation, Sandbox};
 use crate::tunnel;
@@ -62,7 +62,10 @@ async fn serve_tls(
     bytes: BytesMut,
     stream: impl Wire,
 ) -> io::Result<()> {
-    let Some(generation) = peer.generation() else {
+    // Not the generation, which holds opened secrets: connections last.
+    let generation = peer.generation();
+    let in_force = generation.map(|now| (Arc::clone(&now.policy), Arc::clone(&now.ca)));
+    let Some((policy, ca)) = in_force else {
         // Without a policy there is no authority to answer TLS with.
         peer.record(Transport::Connect)
             .refuse(&own_refusal(RefusalCode::PolicyUnavailable));
@@ -74,13 +77,12 @@ async fn serve_tls(
     let verdict = if peer.place.is_refused() {
         Verdict::Refuse(RefusalCode::TooManyRequests)
     } else if is_match {
-        match generation.policy.decide_connect(&destination) {
+        match policy.decide_connect(&destination) {
             Connect::Tunnel => {
                 let upstream = peer.broker.upstream();
-                match upstream.dial(&destination, &generation.policy).await {
+                match upstream.dial(&destination, &policy).await {
                     Ok(provider) => {
-                        tunnel_to(&peer, &generation, destination, (stream, provider), &bytes)
-                            .await;
+                        tunnel_to(&peer, &policy, destination, (stream, provider), &bytes).await;
                         return Ok(());
                     }
                     Err(error) => Verdict::Refuse(error.code()),
@@ -92,7 +94,7 @@ async fn serve_tls(
     } else {
         Verdict::Refuse(RefusalCode::ServerNameMismatch)
     };
-    let config = match generation.ca.server_config(&leaf_name) {
+    let config = match ca.server_config(&leaf_name) {
         Ok(config) => config,
         Err(CaError::TooMany) => {
             let mut record = peer.record(Transport::Connect);
@@ -107,13 +109,13 @@ async fn serve_tls(
 
 async fn tunnel_to(
     peer: &Peer,
-    generation: &Generation,
+    policy: &CompiledPolicy,
     destination: Destination,
     (caller, provider): (impl Wire, TcpStream),
     first: &[u8],
 ) {
     let mut record = peer.record(Transport::Tunnel);
-    record.set_policy(&generation.source.tenant_id, generation.source.generation);
+    record.set_policy(policy.tenant_id(), policy.generation());
     record.set_destination(&destination.host.to_string(), destination.port);
     let address = provider.peer_addr().ok().map(|address| address.ip());
     let grant = Grant::new(&peer.sandbox, move |policy| {
@@ -176,6 +178,12 @@ pub async fn refuse_raw(
     Ok(())
 }
 
+/// Whether a server name is a host's in its one spelling, which is what policy and the audit know.
+fn is_name(server_name: &str) -> bool {
+    let host = Host::parse(server_name);
+    host.as_ref().and_then(Host::name) == Some(server_name)
+}
+
 impl Peer {
     /// The policy in force.
     pub fn generation(&self) -> Option<Arc<Generation>> {
@@ -199,7 +207,7 @@ impl Peer {
         let address = self.dialled.ip();
         let known = self.name().or_else(|| {
             server_name
-                .filter(|name| self.adopt(name))
+                .filter(|name| is_name(name) && self.adopt(name))
                 .map(str::to_owned)
         });
         let (host, is_match) = match known {

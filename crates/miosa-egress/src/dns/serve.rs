@@ -8,6 +8,7 @@ use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 use super::Asker;
+use crate::accept::pause_after;
 
 /// Largest question; the answer is hardly larger.
 const QUESTION_BYTES_MAX: usize = 4096;
@@ -22,7 +23,10 @@ pub async fn serve_udp(socket: &UdpSocket, asker: &Asker) -> io::Result<()> {
             Ok(received) => received,
             // An earlier answer found its asker gone.
             Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => continue,
-            Err(error) => return Err(error),
+            Err(error) => {
+                pause_after(&error).await?;
+                continue;
+            }
         };
         if let Some(bytes) = asker.answer(&buffer[..length])
             && let Err(error) = socket.send_to(&bytes, from).await
