@@ -307,6 +307,33 @@ impl Lab {
             .context("no end of the answer")?
     }
 
+    /// A call of the API with a key: status and body.
+    pub async fn api(
+        &self,
+        key: &str,
+        method: &str,
+        path: &str,
+        body: &Value,
+    ) -> Result<(u16, Value)> {
+        let (host, body) = (self.api_address()?, body.to_string());
+        let request = format!(
+            "{method} /api/v1{path} HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\n\
+             Content-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        );
+        let answer = self.http(&request).await?;
+        let status = answer
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok());
+        let text = answer.split_once("\r\n\r\n").map_or("", |(_, text)| text);
+        let json = text
+            .find('{')
+            .and_then(|start| Some(&text[start..=text.rfind('}')?]));
+        let json = serde_json::from_str(json.unwrap_or_default()).unwrap_or_default();
+        Ok((status.context("no status")?, json))
+    }
+
     /// Address of the API.
     pub fn api_address(&self) -> Result<String> {
         let endpoint = self.setting("endpoint")?;
@@ -321,6 +348,13 @@ impl Lab {
         let file = self.world.folder().join(".miosa/config.json");
         let config: Value = serde_json::from_slice(&fs_err::read(file)?)?;
         Ok(config[name].as_str().context("no such setting")?.to_owned())
+    }
+
+    /// Logs of server and broker so far.
+    #[must_use]
+    pub fn logs(&self) -> String {
+        let broker = std::fs::read(self.data_dir().join("log/egress.log")).unwrap_or_default();
+        self.world.log() + &String::from_utf8_lossy(&broker)
     }
 
     /// The broker's audit file.

@@ -1,7 +1,9 @@
-//! What must hold after every row, whatever it tried: O1, O2, O4, O5.
+//! What must hold after every row, whatever it tried: O1, O2, O4, O5, O6.
+
+use std::collections::BTreeMap;
 
 use crate::canary::Canary;
-use crate::stand::Seen;
+use crate::stand::{self, Seen};
 use crate::trial::Step;
 
 /// What a row left outside the sandbox.
@@ -36,6 +38,7 @@ pub fn violations(steps: &[Step], traces: &Traces<'_>) -> Vec<String> {
     }
     found.extend(at_the_provider(steps, traces));
     found.extend(in_the_audit(steps, traces.audit_codes));
+    found.extend(before_the_provider(steps, traces.provider));
     found
 }
 
@@ -76,27 +79,45 @@ fn values_in(canaries: &[Canary], seen: &Seen) -> usize {
     all.sum()
 }
 
-/// The declared places of the connectors used here: a bearer token, an API key header, Basic.
+/// Whose credential a host may get, and in which header.
+const PLACES: &[(&str, &[&str], &str)] = &[
+    (stand::BOUND, &["refero/design-research"], "authorization"),
+    (
+        stand::WIDE,
+        &["github", "spare-old", "spare-new"],
+        "authorization",
+    ),
+    (stand::GIT, &["github"], "authorization"),
+    (stand::MODEL, &["anthropic"], "x-api-key"),
+];
+
+/// Whether the one credential is this host's, alone in its declared place.
 fn is_well_placed(canaries: &[Canary], seen: &Seen) -> bool {
+    let hosts = seen.headers("host");
+    let host = hosts.first().and_then(|host| host.split(':').next());
+    let Some((_, connectors, header)) = PLACES.iter().find(|place| Some(place.0) == host) else {
+        return false;
+    };
     let fits = |value: &str| {
-        canaries.iter().any(|canary| {
-            let bearer = [
-                format!("Bearer {}", canary.value()),
-                format!("token {}", canary.value()),
-            ];
-            bearer.contains(&value.to_owned())
-                || value == canary.value()
-                || value
-                    .strip_prefix("Basic ")
-                    .is_some_and(|text| is_basic(canary, text))
+        let mut own = canaries
+            .iter()
+            .filter(|canary| connectors.contains(&canary.connector));
+        own.any(|canary| match *header {
+            "authorization" => {
+                ["Bearer ", "token "]
+                    .iter()
+                    .any(|scheme| value.strip_prefix(scheme) == Some(canary.value()))
+                    || value
+                        .strip_prefix("Basic ")
+                        .is_some_and(|text| is_basic(canary, text))
+            }
+            _ => value == canary.value(),
         })
     };
     let carriers = ["authorization", "x-api-key"];
-    let values: Vec<&str> = carriers
-        .iter()
-        .flat_map(|name| seen.headers(name))
-        .collect();
-    values.len() == 1 && fits(values[0])
+    let all = carriers.iter().flat_map(|name| seen.headers(name));
+    let values = seen.headers(header);
+    all.count() == 1 && values.len() == 1 && fits(values[0])
 }
 
 fn is_basic(canary: &Canary, text: &str) -> bool {
@@ -110,27 +131,57 @@ fn is_basic(canary: &Canary, text: &str) -> bool {
         .is_some_and(|(user, password)| password == canary.value() || user == canary.value())
 }
 
-/// O5: each refusal's code is in the audit too.
+/// O5: each refusal is in the audit too, with its code.
 fn in_the_audit(steps: &[Step], audit_codes: &[String]) -> Vec<String> {
-    let mut missing: Vec<String> = missing_codes(steps, audit_codes)
-        .map(|code| format!("O5: {code} was answered and is not in the audit"))
-        .collect();
-    missing.sort();
-    missing.dedup();
-    missing
+    missing_codes(steps, audit_codes)
+        .into_iter()
+        .map(|(code, count)| {
+            format!("O5: {count} times {code} was answered and is not in the audit")
+        })
+        .collect()
 }
 
-/// Codes that were answered and are not yet in the audit.
-pub fn missing_codes<'a>(
-    steps: &'a [Step],
-    audit_codes: &'a [String],
-) -> impl Iterator<Item = &'a str> {
-    steps
+/// Codes that were answered more often than they are in the audit yet, and how much more often.
+pub fn missing_codes(steps: &[Step], audit_codes: &[String]) -> BTreeMap<String, usize> {
+    let mut missing: BTreeMap<String, usize> = BTreeMap::new();
+    let codes = steps
         .iter()
         .filter(|step| !step.no_audit)
         .filter_map(|step| step.code.as_deref())
-        .filter(|code| code.starts_with("EGRESS_"))
-        .filter(|code| !audit_codes.iter().any(|written| written == code))
+        .filter(|code| code.starts_with("EGRESS_"));
+    for code in codes {
+        *missing.entry(code.to_owned()).or_default() += 1;
+    }
+    for written in audit_codes {
+        if let Some(count) = missing.get_mut(written) {
+            *count = count.saturating_sub(1);
+        }
+    }
+    missing.retain(|_, count| *count > 0);
+    missing
+}
+
+/// O6: where everything was refused, nothing reached a provider. What only a provider can tell comes after it
+/// was asked.
+fn before_the_provider(steps: &[Step], provider: &[Seen]) -> Vec<String> {
+    let is_early = |code: &str| {
+        code.starts_with("EGRESS_")
+            && !code.starts_with("EGRESS_UPSTREAM")
+            && ![
+                "EGRESS_RESPONSE_NOT_INSPECTABLE",
+                "EGRESS_AUDIT_UNAVAILABLE",
+            ]
+            .contains(&code)
+    };
+    let is_refused = |step: &Step| step.uses == 0 && step.code.as_deref().is_some_and(is_early);
+    let all_refused = !steps.is_empty() && steps.iter().all(is_refused);
+    match provider.first() {
+        Some(seen) if all_refused => vec![format!(
+            "O6: a provider was asked although all was refused ({})",
+            seen.line()
+        )],
+        _ => Vec::new(),
+    }
 }
 
 #[cfg(test)]
@@ -168,11 +219,11 @@ mod tests {
         }];
         let head = |canary: &Canary, lines: &str| {
             format!(
-                "GET /mcp HTTP/1.1\r\nHost: a\r\n{}\r\n",
+                "GET /user HTTP/1.1\r\nHost: api.github.com\r\n{}\r\n",
                 lines.replace("{}", canary.value())
             )
         };
-        let canary = Canary::new("a", "k");
+        let canary = Canary::new("github", "k");
         let good = head(&canary, "Authorization: Bearer {}\r\n");
         assert_eq!(judge(&used, &good, canary), Vec::<String>::new());
         for lines in [
@@ -180,15 +231,15 @@ mod tests {
             "X-Other: {}\r\n",
             "Authorization: Bearer {}, more\r\n",
         ] {
-            let canary = Canary::new("a", "k");
+            let canary = Canary::new("github", "k");
             let bad = head(&canary, lines);
             assert_eq!(judge(&used, &bad, canary).len(), 1, "{lines}");
         }
-        let canary = Canary::new("a", "k");
+        let canary = Canary::new("github", "k");
         let uncounted = head(&canary, "Authorization: Bearer {}\r\n");
         assert_eq!(judge(&[], &uncounted, canary).len(), 1);
         assert_eq!(
-            judge(&used, "GET / HTTP/1.1\r\n\r\n", Canary::new("a", "k")).len(),
+            judge(&used, "GET / HTTP/1.1\r\n\r\n", Canary::new("github", "k")).len(),
             1
         );
     }
@@ -200,6 +251,25 @@ mod tests {
             ..Step::default()
         };
         assert_eq!(in_the_audit(std::slice::from_ref(&step), &[]).len(), 1);
-        assert!(in_the_audit(&[step], &["EGRESS_X".to_owned()]).is_empty());
+        let written = ["EGRESS_X".to_owned()];
+        assert!(in_the_audit(std::slice::from_ref(&step), &written).is_empty());
+        let twice = [step.clone(), step.clone()];
+        assert_eq!(in_the_audit(&twice, &written).len(), 1, "one line for two");
+        let provider = [seen("GET / HTTP/1.1\r\n\r\n")];
+        assert_eq!(before_the_provider(&[step], &provider).len(), 1);
+    }
+
+    #[test]
+    fn a_credential_at_another_connectors_host_is_out_of_place() {
+        let used = [Step {
+            uses: 1,
+            ..Step::default()
+        }];
+        let canary = Canary::new("anthropic", "k");
+        let head = format!(
+            "GET /user HTTP/1.1\r\nHost: api.github.com\r\nAuthorization: Bearer {}\r\n\r\n",
+            canary.value()
+        );
+        assert_eq!(judge(&used, &head, canary).len(), 1);
     }
 }

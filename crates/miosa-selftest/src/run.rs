@@ -152,7 +152,7 @@ async fn audit_codes(lab: &Lab, offset: u64, steps: &[crate::trial::Step]) -> Ve
         let events = audit_since(&lab.audit_file(), offset);
         let codes = events.iter().filter_map(|event| event["code"].as_str());
         let codes: Vec<String> = codes.map(str::to_owned).collect();
-        if missing_codes(steps, &codes).next().is_none() || Instant::now() > deadline {
+        if missing_codes(steps, &codes).is_empty() || Instant::now() > deadline {
             return codes;
         }
         tokio::time::sleep(AUDIT_LOOK_EVERY).await;

@@ -43,7 +43,7 @@ def many_names(count):
                 done += 1
         except (OSError, ssl.SSLError):
             pass
-    note(f"{count} handshakes with as many names", "survived", True, f"{done} certificates")
+    note(f"{count} handshakes with as many names", "most have a certificate", done > count * 0.9, f"{done} certificates")
     passed("the bound host, afterwards", ask())
 
 
@@ -66,7 +66,7 @@ def hold_many(mark):
         time.sleep(0.02)
     for sock in held:
         sock.close()
-    note("1300 connections at once", "held or refused, no more than allowed", True, f"{len(held)} opened, {refusals} refused")
+    note("1300 connections at once", "more than are allowed at a time", len(held) > 1024, f"{len(held)} opened, {refusals} refused")
 
 
 def a_few():
@@ -123,7 +123,8 @@ def until_detached(mark):
             good += 1
         else:
             others[str(answer.code)] = others.get(str(answer.code), 0) + 1
-    note("requests all along", "answered by the provider, or refused with a code", "None" not in others, f"{good} passed, {others}", uses=good)
+    note("requests all along", "answered by the provider, then refused with a code", good > 0 and "None" not in others,
+         f"{good} passed, {others}", uses=good)
     return good
 
 

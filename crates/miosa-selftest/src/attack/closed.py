@@ -31,14 +31,14 @@ def during(mark):
         other = plain(N["attacker_address"], b"GET /direct HTTP/1.1\r\nHost: x\r\n\r\n", 80, timeout=30)
         if other.status and not (other.code or "").startswith("EGRESS_"):
             note("a direct way", "none", False, other, other.raw)
-    note("requests all the while", "answered by the provider, refused or failed", True, f"{good} passed, {refusals}, {failures} failed", uses=good)
+    note("requests all the while", "answered by the provider before and after, else refused or failed", good > 0, f"{good} passed, {refusals}, {failures} failed", uses=good)
 
 
 def no_way():
     for name, action in (("the bound host", lambda: ask(timeout=LOCAL_TIMEOUT)), ("an allowed host", lambda: ask(host=N["allowed"], token="", timeout=LOCAL_TIMEOUT)),
                          ("an address", lambda: plain(N["attacker_address"], b"GET / HTTP/1.1\r\n\r\n", timeout=LOCAL_TIMEOUT))):
         answer = action()
-        note(f"{name} without the packet filter", "no way out", answer.status is None, answer, answer.raw)
+        note(f"{name} without the packet filter", "no way out", answer.status is None and answer.error is not None, answer, answer.raw)
 
 
 def shed():

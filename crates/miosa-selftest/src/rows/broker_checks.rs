@@ -50,7 +50,7 @@ pub async fn row_138(trial: &mut Trial<'_>) -> Result<()> {
 
 pub async fn row_139(trial: &mut Trial<'_>) -> Result<()> {
     trial.inside("use", Value::Null).await?;
-    let log = trial.lab.world.log();
+    let log = trial.lab.logs();
     trial.check(
         "the log's level",
         "the finest",

@@ -134,6 +134,9 @@ async fn row_184(trial: &mut Trial<'_>) -> Result<()> {
 
 async fn row_185(trial: &mut Trial<'_>) -> Result<()> {
     let first = trial.lab.first.clone();
+    let before = trial
+        .cli(&["sandbox", "network", "show", &first, "--json"])
+        .await?;
     for arguments in [
         vec![
             "sandbox",
@@ -163,13 +166,6 @@ async fn row_185(trial: &mut Trial<'_>) -> Result<()> {
             "sandbox",
             "create",
             "--network-policy",
-            "nonsense",
-            "--json",
-        ],
-        vec![
-            "sandbox",
-            "create",
-            "--network-policy",
             "deny-all",
             "--allowed-domain",
             "bad host!!",
@@ -184,49 +180,46 @@ async fn row_185(trial: &mut Trial<'_>) -> Result<()> {
         trial.check(
             &arguments[1..arguments.len() - 1].join(" "),
             "refused",
-            answer["ok"] == false,
+            code == "VALIDATION_FAILED",
             code,
         );
     }
+    let after = trial
+        .cli(&["sandbox", "network", "show", &first, "--json"])
+        .await?;
+    let is_same = before == after && before["ok"] != false;
+    trial.check("the policy in force", "as before", is_same, "compared");
     trial.inside("use", Value::Null).await.map(drop)
 }
 
 async fn row_186(trial: &mut Trial<'_>) -> Result<()> {
     let (host, key) = (trial.lab.api_address()?, trial.lab.setting("api_key")?);
     let id = trial.lab.bare(&[]).await?;
-    for more in [
-        json!({"plain_env": true}),
-        json!({"mode": "plain_env"}),
-        json!({"delivery": "plain_env"}),
-    ] {
-        let mut body =
-            json!({"connector": "refero/design-research", "env_name": "REFERO_MCP_TOKEN"});
-        body.as_object_mut()
-            .context("an object")?
-            .extend(more.as_object().cloned().unwrap_or_default());
-        let body = body.to_string();
-        let request = format!(
-            "POST /api/v1/sandboxes/{id}/connectors HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
-            body.len()
-        );
-        let answer = trial.lab.http(&request).await?;
-        let value = trial.lab.variable(&id, "REFERO_MCP_TOKEN").await?;
-        let ok = trial
-            .lab
-            .canaries
-            .iter()
-            .all(|canary| canary.find(value.as_bytes()).is_none());
-        let seen = answer.lines().next().unwrap_or_default().to_owned();
-        trial.check(&more.to_string(), "no value in the variable", ok, seen);
-        trial.received.extend_from_slice(answer.as_bytes());
-    }
-    let status = trial.cli(&["doctor", "--json"]).await?;
-    let is_weak = status.to_string().contains("switched off");
+    let body = json!({"connector": "refero/design-research", "env_name": "REFERO_MCP_TOKEN", "mode": "plain_env"});
+    let body = body.to_string();
+    let request = format!(
+        "POST /api/v1/sandboxes/{id}/connectors HTTP/1.1\r\nHost: {host}\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    );
+    let answer = trial.lab.http(&request).await?;
+    trial.received.extend_from_slice(answer.as_bytes());
+    let is_named = answer.contains("PLAIN_ENV_NOT_ALLOWED");
+    let seen = answer.lines().next().unwrap_or_default().to_owned();
     trial.check(
-        "a defence that is switched off",
-        "none, and doctor would say so",
-        !is_weak,
-        "read",
+        "a connector without interception",
+        "refused by name",
+        is_named,
+        seen,
+    );
+    let value = trial.lab.variable(&id, "REFERO_MCP_TOKEN").await?;
+    trial.check("its variable", "not there", value.is_empty(), value.clone());
+    let doctor = trial.cli(&["doctor", "--json"]).await?;
+    let is_whole = doctor.to_string().contains("all defences are on");
+    trial.check(
+        "`miosa doctor`",
+        "says that all defences are on",
+        is_whole,
+        doctor.to_string(),
     );
     trial.lab.destroy(&id).await
 }
@@ -245,6 +238,7 @@ async fn row_187(trial: &mut Trial<'_>) -> Result<()> {
     lab.attach(&id, "refero/design-research", "REFERO_MCP_TOKEN")
         .await?;
     let pid = lab.guest(&id)?.to_string();
+    trial.inside_of(&id, "use", Value::Null).await?;
     let flushed = tokio::process::Command::new("nsenter")
         .args(["-t", &pid, "-n", "nft", "flush", "ruleset"])
         .output()
@@ -276,6 +270,13 @@ async fn row_188(trial: &mut Trial<'_>) -> Result<()> {
     };
     let before = prlimit(Some(pid), Resource::Nofile, few)?;
     let tried = trial.inside("shed", Value::Null).await;
+    let is_said = lab.logs().contains("was not accepted");
+    trial.check(
+        "the broker's log",
+        "says that it takes no more",
+        is_said,
+        "read",
+    );
     prlimit(Some(pid), Resource::Nofile, before)?;
     tried?;
     trial.inside("use", Value::Null).await.map(drop)

@@ -125,9 +125,10 @@ async fn row_090(trial: &mut Trial<'_>) -> Result<()> {
         ours.iter().chain(&others).all(is_long),
         "by its length",
     );
-    trial.inside_of(&second, "guesses", Value::Null).await?;
+    let guesser = trial.lab.bound().await?;
+    trial.inside_of(&guesser, "guesses", Value::Null).await?;
     trial.inside("own_after_guesses", Value::Null).await?;
-    Ok(())
+    trial.lab.destroy(&guesser).await
 }
 
 async fn row_091(trial: &mut Trial<'_>) -> Result<()> {

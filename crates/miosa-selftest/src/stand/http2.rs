@@ -104,6 +104,9 @@ fn written(parts: &http::request::Parts) -> String {
             .path_and_query()
             .map_or("/", |target| target.as_str())
     );
+    if let Some(authority) = parts.uri.authority() {
+        text.push_str(&format!("host: {authority}\r\n"));
+    }
     for (name, value) in &parts.headers {
         text.push_str(&format!(
             "{name}: {}\r\n",

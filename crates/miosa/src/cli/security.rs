@@ -17,7 +17,7 @@ use crate::roles;
 /// Verbs of the security catalogue.
 #[derive(Subcommand)]
 pub enum Security {
-    /// Try every attack of the catalogue from inside a real sandbox
+    /// Try every attack of the catalogue that applies here, from inside a real sandbox
     #[command(
         after_help = "Examples:\n  miosa security selftest\n  miosa security selftest --only B3 --only 96-99 --json"
     )]
@@ -133,11 +133,12 @@ fn table(report: &Report) -> View {
     });
     let mut all: Vec<Vec<String>> = rows.collect();
     let sum = format!(
-        "{} passed, {} failed, {} not here, {} documented, {:.1} s",
+        "{} passed, {} failed, {} not here, {} documented, {} by tests, {:.1} s",
         report.passed,
         report.failed,
         report.absent,
         report.documented,
+        report.tested,
         report.milliseconds as f64 / 1000.0
     );
     all.push(vec![
