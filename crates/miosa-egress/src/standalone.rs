@@ -137,7 +137,9 @@ impl<S: Source> Standalone<S> {
             self.doors.push(known);
             doors.push(door);
         }
-        self.put_in_force(listeners)
+        let applied = self.put_in_force(&listeners);
+        applied
+            .and_then(|authorities| self.publish(&listeners, &authorities))
             .map_err(EgressError::Standalone)?;
         for (door, (name, at, address)) in doors.into_iter().zip(&self.doors) {
             self.listen(name, door);
@@ -187,7 +189,15 @@ impl<S: Source> Standalone<S> {
         if !same {
             return Err("listeners are added, moved and removed with a restart alone".into());
         }
-        self.put_in_force(listeners)
+        let authorities = self.put_in_force(&listeners)?;
+        if let Err(error) = self.publish(&listeners, &authorities) {
+            tracing::error!(
+                generation = self.generation,
+                why = chain(&*error),
+                "the configuration is in force, but the files of its callers are not all new",
+            );
+        }
+        Ok(())
     }
 
     /// Listeners of the next generation, each of which can be put in force.
@@ -199,15 +209,22 @@ impl<S: Source> Standalone<S> {
         Ok(listeners)
     }
 
-    fn put_in_force(&mut self, listeners: Vec<Listener>) -> Result<(), SourceError> {
+    /// Gives the certificate of each listener's authority.
+    fn put_in_force(&mut self, listeners: &[Listener]) -> Result<Vec<String>, SourceError> {
         self.generation += 1;
-        let mut told = Ok(());
-        for (listener, (name, _, address)) in listeners.into_iter().zip(&self.doors) {
-            let applied = self.broker.apply(&id(name), listener.policy.clone())?;
-            let published = self.source.publish(&listener, *address, &applied.ca_pem);
-            told = told.and(published);
-        }
-        told
+        let apply = |listener: &Listener| {
+            let policy = listener.policy.clone();
+            Ok(self.broker.apply(&id(&listener.name), policy)?.ca_pem)
+        };
+        listeners.iter().map(apply).collect()
+    }
+
+    fn publish(&self, listeners: &[Listener], authorities: &[String]) -> Result<(), SourceError> {
+        let told = listeners.iter().zip(authorities).zip(&self.doors);
+        told.map(|((listener, ca_pem), (_, _, address))| {
+            self.source.publish(listener, *address, ca_pem)
+        })
+        .fold(Ok(()), Result::and)
     }
 }
 

@@ -142,6 +142,8 @@ fn misplaced() -> Refusal {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn read(head: &str) -> Result<Asked, RefusalCode> {
@@ -155,6 +157,21 @@ mod tests {
     fn asked(way: Way, name: &str, port: u16) -> Result<Asked, RefusalCode> {
         let name = name.to_owned();
         Ok(Asked { way, name, port })
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_said_the_name_is_one_of_policy(target in "(http://)?[a-z@:/.\\\\#0-9\\[\\]%_-]{0,40}", rest in "[ -~\r\n]{0,60}") {
+            for method in ["CONNECT", "GET"] {
+                let head = format!("{method} {target} HTTP/1.1\r\n{rest}\r\n\r\n");
+                if let Ok(asked) = Asked::read(head.as_bytes()) {
+                    prop_assert_eq!(Host::parse(&asked.name), Some(Host::Name(asked.name.clone())));
+                    prop_assert!(target.to_ascii_lowercase().contains(&asked.name));
+                    prop_assert!(!target.contains('@') || asked.way == Way::Plain);
+                    drop(asked.check_fields(head.as_bytes()));
+                }
+            }
+        }
     }
 
     #[test]

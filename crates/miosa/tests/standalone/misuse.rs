@@ -114,6 +114,7 @@ async fn each_misuse_notices_that_its_defence_is_off() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 async fn what_is_said_to_the_proxy_itself_has_one_meaning_or_none() {
     let world = World::start().await;
     let placeholder = world.env("agent")["REFERO_MCP_TOKEN"].clone();

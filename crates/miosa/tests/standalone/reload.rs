@@ -66,6 +66,17 @@ async fn row_185_what_is_not_valid_changes_nothing_and_says_so() {
     assert!(text.contains("EGRESS_HOST_NOT_ALLOWED"), "{text}");
     assert!(world.seen_since(before).is_empty());
     assert!(!world.env("agent").contains_key("REFERO_MCP_TOKEN"));
+
+    // What is in force although callers could not be told is not called anything else.
+    let folder = world.dir.path().join("clients/agent");
+    fs_err::remove_dir_all(&folder).unwrap();
+    fs_err::write(&folder, "in the way").unwrap();
+    world.reload(|_| good.clone());
+    let line = world.await_log("ERROR");
+    assert!(
+        line.contains("in force, but") && line.contains("generation=4"),
+        "{line}"
+    );
 }
 
 /// All from the second listener on.
