@@ -44,8 +44,11 @@ pub async fn tail(args: Tail, client: &Client, printer: &Printer) -> Result<Exit
     for event in seen.news(events) {
         show(event, printer)?;
     }
+    if !args.follow {
+        return Ok(ExitCode::SUCCESS);
+    }
     query.limit = Some(PAGE);
-    while args.follow {
+    loop {
         tokio::time::sleep(LOOK_EVERY).await;
         // The last moment again: several events may share it.
         query.since = Some(seen.last.clone().unwrap_or_else(|| "5s".to_owned()));
@@ -53,7 +56,6 @@ pub async fn tail(args: Tail, client: &Client, printer: &Printer) -> Result<Exit
             show(event, printer)?;
         }
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// All events of a query, newest first.
