@@ -96,10 +96,15 @@ impl Head {
         let start = out.len();
         out.extend_from_slice(line.strip_suffix(b"}").unwrap_or(line));
         let seq = self.seq + 1;
-        let tail = format!("{SEQ}{seq}{PREV}{}\"", hex(&self.hash));
-        out.extend_from_slice(tail.as_bytes());
+        out.extend_from_slice(SEQ.as_bytes());
+        out.extend_from_slice(seq.to_string().as_bytes());
+        out.extend_from_slice(PREV.as_bytes());
+        out.extend_from_slice(&hex(&self.hash));
+        out.push(b'"');
         let hash = Sha256::digest(&out[start..]).into();
-        out.extend_from_slice(format!("{HASH}{}\"}}\n", hex(&hash)).as_bytes());
+        out.extend_from_slice(HASH.as_bytes());
+        out.extend_from_slice(&hex(&hash));
+        out.extend_from_slice(b"\"}\n");
         Self { seq, hash }
     }
 
@@ -114,7 +119,9 @@ impl Head {
 impl fmt::Display for Head {
     /// Always as many bytes, so that it can be written over an older one.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:020} {}", self.seq, hex(&self.hash))
+        let digits = hex(&self.hash);
+        let digits = std::str::from_utf8(&digits).map_err(|_| fmt::Error)?;
+        write!(f, "{:020} {digits}", self.seq)
     }
 }
 
@@ -154,11 +161,15 @@ fn quoted<'a>(text: &'a [u8], name: &str) -> Option<(&'a [u8], [u8; 32])> {
     Some((rest.strip_suffix(name.as_bytes())?, unhex(digits)?))
 }
 
-fn hex(bytes: &[u8; 32]) -> String {
+fn hex(bytes: &[u8; 32]) -> [u8; HEX_BYTES] {
     // Not by formatting: this is part of every request.
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    let digits = |byte: &u8| [byte >> 4, byte & 15].map(|half| char::from(DIGITS[half as usize]));
-    bytes.iter().flat_map(digits).collect()
+    let mut digits = [0; HEX_BYTES];
+    for (pair, byte) in digits.chunks_exact_mut(2).zip(bytes) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+    digits
 }
 
 /// Lower case alone: a line has one spelling.

@@ -2,7 +2,8 @@
 //!
 //! INVARIANT: what is appended follows from the last event that was ever written, be it in this file,
 //! in one that was rotated away, or in one whose end is missing: then the gap shows. So one process at a
-//! time appends: who has the [`Lock`].
+//! time appends: who has the [`Lock`]. The kept head may lag behind the lines, never lead: lines count by
+//! themselves, the head tells of those that are gone.
 
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
@@ -63,11 +64,12 @@ impl ChainedFile {
         }
         let metadata = lines.metadata()?;
         let identity = (metadata.dev(), metadata.ino());
-        let file = Self {
+        let mut file = Self {
             lines,
             identity,
             head,
         };
+        file.keep_head(newest)?;
         Ok((file, newest))
     }
 
@@ -77,12 +79,15 @@ impl ChainedFile {
         at_path.is_ok_and(|at_path| self.identity == (at_path.dev(), at_path.ino()))
     }
 
-    /// Appends whole lines, the last of which makes `head`.
-    pub fn append(&mut self, lines: &[u8], head: Head) -> io::Result<()> {
-        self.lines.write_all(lines)?;
-        self.head
-            .file()
-            .write_all_at(head.to_string().as_bytes(), 0)
+    /// Appends whole lines.
+    pub fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        self.lines.write_all(lines)
+    }
+
+    /// Notes the head that the last line makes.
+    pub fn keep_head(&mut self, head: Head) -> io::Result<()> {
+        let text = head.to_string();
+        self.head.file().write_all_at(text.as_bytes(), 0)
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use miosa_api::audit::AuditEvent;
 use time::OffsetDateTime;
@@ -18,6 +18,8 @@ use crate::refusal::Refusal;
 
 /// Bytes of a path that are kept.
 const PATH_BYTES_MAX: usize = 512;
+/// Bytes most lines have at most.
+const LINE_BYTES: usize = 768;
 const TIME: &[BorrowedFormatItem<'static>] =
     format_description!("[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:6]Z");
 
@@ -62,7 +64,7 @@ impl Record {
     /// Begins the record of something `sandbox_id` does.
     pub fn begin(log: &AuditLog, sandbox_id: &str, transport: Transport) -> Self {
         let event = AuditEvent {
-            id: uuid::Uuid::now_v7().to_string(),
+            id: id(),
             effect: "deny".to_owned(),
             transport: transport.as_str().to_owned(),
             resource_id: sandbox_id.to_owned(),
@@ -174,7 +176,9 @@ impl Record {
         event.duration_ms = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         event.bytes_out = self.sent.load(Ordering::Relaxed);
         event.bytes_in = self.received.load(Ordering::Relaxed);
-        serde_json::to_vec(event).expect("strings and numbers are JSON")
+        let mut line = Vec::with_capacity(LINE_BYTES);
+        serde_json::to_writer(&mut line, event).expect("strings and numbers are JSON");
+        line
     }
 }
 
@@ -207,6 +211,16 @@ impl Transport {
             Self::Dns => "dns",
         }
     }
+}
+
+/// A version 7 UUID; its random part comes from this thread's generator, without a system call.
+fn id() -> String {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    let now = now.unwrap_or_default().as_millis();
+    let millis = u64::try_from(now).unwrap_or(u64::MAX);
+    let random = rand::random();
+    let id = uuid::Builder::from_unix_timestamp_millis(millis, &random);
+    id.into_uuid().to_string()
 }
 
 fn truncate(text: &str, bytes_max: usize) -> &str {

@@ -2,6 +2,9 @@
 //! another thread to do it.
 //!
 //! INVARIANT: lines get their order in one place, [`Pending::push`], and reach the file in it.
+//!
+//! A line that is waited for costs one system call. The head beside the file follows within
+//! [`PENDING_MAX`], and whether the file is still the one at its path is asked every [`PLACE_KEPT`].
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -13,19 +16,23 @@ use miosa_api::audit_chain::Head;
 use miosa_api::limits::AUDIT_PENDING_BYTES_MAX;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::file::{ChainedFile, Lock};
 use crate::error::EgressError;
 
-/// How long a line that nobody waits for may stay in memory.
+/// How long a line that nobody waits for may stay in memory, and the head file lag behind.
 const PENDING_MAX: Duration = Duration::from_millis(20);
+/// How long the file counts as the one at its path: no more goes into one that was moved away or
+/// removed than a busy broker writes in this time.
+const PLACE_KEPT: Duration = Duration::from_millis(1);
 
-/// Handle of the audit file. Cheap to clone; the task that writes what nobody waits for ends when the
-/// last one is gone.
+/// Handle of the audit file. Cheap to clone; the task that writes what nobody waits for, and the head,
+/// ends when the last one is gone.
 #[derive(Clone)]
 pub struct AuditLog {
     shared: Arc<Shared>,
-    has_pending: mpsc::Sender<()>,
+    has_news: mpsc::Sender<()>,
 }
 
 struct Shared {
@@ -37,16 +44,22 @@ struct Shared {
 struct Writer {
     path: PathBuf,
     file: Option<ChainedFile>,
+    /// When the file was last seen at its path.
+    seen: Instant,
     /// What the last line in the file makes.
     head: Head,
+    /// Whether the head file has it.
+    is_head_kept: bool,
     pending: Pending,
+    /// Room for lines with their links.
+    chained: Vec<u8>,
 }
 
 /// Lines in their order, not in the file yet.
 #[derive(Default)]
 struct Pending {
     bytes: Vec<u8>,
-    lines: usize,
+    ends: Vec<usize>,
 }
 
 impl AuditLog {
@@ -62,21 +75,18 @@ impl AuditLog {
             writer: Mutex::new(Writer {
                 path: path.to_owned(),
                 file: Some(file),
+                seen: Instant::now(),
                 head,
+                is_head_kept: true,
                 pending: Pending::default(),
+                chained: Vec::new(),
             }),
             healthy: AtomicBool::new(true),
             _lock: lock,
         });
-        let (has_pending, awakened) = mpsc::channel(1);
-        let task = tokio::spawn(write_pending(Arc::clone(&shared), awakened));
-        Ok((
-            Self {
-                shared,
-                has_pending,
-            },
-            task,
-        ))
+        let (has_news, awakened) = mpsc::channel(1);
+        let task = tokio::spawn(follow_up(Arc::clone(&shared), awakened));
+        Ok((Self { shared, has_news }, task))
     }
 
     /// Whether the last write went well.
@@ -86,9 +96,13 @@ impl AuditLog {
 
     /// Appends a line, with all before it. Says whether the system has it.
     pub fn append_now(&self, line: &[u8]) -> bool {
-        let mut writer = self.shared.lock();
-        writer.pending.push(line);
-        self.shared.write(&mut writer)
+        let is_written = {
+            let mut writer = self.shared.lock();
+            writer.pending.push(line);
+            self.shared.write(&mut writer)
+        };
+        self.awaken();
+        is_written
     }
 
     /// Appends a line soon.
@@ -97,19 +111,23 @@ impl AuditLog {
         writer.pending.push(line);
         if writer.pending.bytes.len() >= AUDIT_PENDING_BYTES_MAX {
             self.shared.write(&mut writer);
-        } else {
-            // Full: it is awake already.
-            self.has_pending.try_send(()).ok();
         }
+        drop(writer);
+        self.awaken();
+    }
+
+    fn awaken(&self) {
+        // Full: it is awake already.
+        self.has_news.try_send(()).ok();
     }
 }
 
-async fn write_pending(shared: Arc<Shared>, mut awakened: mpsc::Receiver<()>) {
+async fn follow_up(shared: Arc<Shared>, mut awakened: mpsc::Receiver<()>) {
     while awakened.recv().await.is_some() {
         tokio::time::sleep(PENDING_MAX).await;
-        shared.write(&mut shared.lock());
+        shared.write_all();
     }
-    shared.write(&mut shared.lock());
+    shared.write_all();
 }
 
 impl Shared {
@@ -118,25 +136,30 @@ impl Shared {
     }
 
     fn write(&self, writer: &mut Writer) -> bool {
-        if writer.pending.lines == 0 {
+        if writer.pending.ends.is_empty() {
             return true;
         }
         let is_written = writer.write();
         self.healthy.store(is_written, Ordering::Relaxed);
         is_written
     }
+
+    fn write_all(&self) {
+        let mut writer = self.lock();
+        self.write(&mut writer);
+        writer.keep_head();
+    }
 }
 
 impl Pending {
     fn push(&mut self, line: &[u8]) {
         self.bytes.extend_from_slice(line);
-        self.bytes.push(b'\n');
-        self.lines += 1;
+        self.ends.push(self.bytes.len());
     }
 
     fn clear(&mut self) {
         self.bytes.clear();
-        self.lines = 0;
+        self.ends.clear();
     }
 }
 
@@ -144,7 +167,7 @@ impl Writer {
     fn write(&mut self) -> bool {
         let result = self.append_pending();
         if let Err(error) = &result {
-            let lines = self.pending.lines;
+            let lines = self.pending.ends.len();
             tracing::error!(%error, lines, "audit events could not be written");
             // Opened again before the next lines, and rid of a half of these.
             self.file = None;
@@ -155,23 +178,43 @@ impl Writer {
 
     /// Appends to the file at the path: opened again when it was moved away or removed.
     fn append_pending(&mut self) -> io::Result<()> {
-        let mut file = match self.file.take().filter(|file| file.is_at(&self.path)) {
-            Some(file) => file,
-            None => {
-                let (file, head) = ChainedFile::open(&self.path, self.head)?;
-                self.head = head;
-                file
-            }
-        };
+        let mut file = self.file_in_place()?;
         let mut head = self.head;
-        let mut chained = Vec::with_capacity(self.pending.bytes.len() * 2);
-        let lines = self.pending.bytes.split(|byte| *byte == b'\n');
-        for line in lines.filter(|line| !line.is_empty()) {
-            head = head.append(line, &mut chained);
+        let mut start = 0;
+        self.chained.clear();
+        for end in &self.pending.ends {
+            head = head.append(&self.pending.bytes[start..*end], &mut self.chained);
+            start = *end;
         }
-        file.append(&chained, head)?;
-        (self.file, self.head) = (Some(file), head);
+        file.append(&self.chained)?;
+        (self.file, self.head, self.is_head_kept) = (Some(file), head, false);
         Ok(())
+    }
+
+    fn file_in_place(&mut self) -> io::Result<ChainedFile> {
+        let now = Instant::now();
+        let is_fresh = now.duration_since(self.seen) < PLACE_KEPT;
+        let file = self.file.take();
+        if let Some(file) = file.filter(|file| is_fresh || file.is_at(&self.path)) {
+            if !is_fresh {
+                self.seen = now;
+            }
+            return Ok(file);
+        }
+        let (file, head) = ChainedFile::open(&self.path, self.head)?;
+        (self.head, self.seen) = (head, now);
+        Ok(file)
+    }
+
+    fn keep_head(&mut self) {
+        let Some(file) = self.file.as_mut().filter(|_| !self.is_head_kept) else {
+            return;
+        };
+        match file.keep_head(self.head) {
+            Ok(()) => self.is_head_kept = true,
+            // The lines are there; the head follows with the next ones.
+            Err(error) => tracing::error!(%error, "the head of the audit could not be kept"),
+        }
     }
 }
 
@@ -198,7 +241,7 @@ mod tests {
         writer.await.expect("the writer ends");
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn the_chain_goes_on_over_rotation_and_restart() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("audit/egress.jsonl");
@@ -206,6 +249,7 @@ mod tests {
         let (log, writer) = AuditLog::open(&path).expect("a log");
         assert!(log.append_now(b"{}"));
         fs_err::rename(&path, dir.path().join("old")).expect("rotate");
+        tokio::time::advance(PLACE_KEPT).await;
         assert!(log.append_now(b"{}"));
         log.append(b"{}");
         drop(log);
@@ -299,13 +343,28 @@ mod tests {
         assert!(written > AUDIT_PENDING_BYTES_MAX as u64);
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
+    async fn the_head_follows_the_lines() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let path = dir.path().join("egress.jsonl");
+        let (log, _writer) = AuditLog::open(&path).expect("a log");
+        assert!(log.append_now(b"{}"));
+        assert!(log.append_now(b"{}"));
+        tokio::time::sleep(PENDING_MAX * 2).await;
+        let kept = fs_err::read_to_string(super::super::head_path(&path)).expect("a head");
+        let last = fs_err::read_to_string(&path).expect("the file");
+        let last = last.lines().last().expect("a line");
+        assert_eq!(kept.parse().ok(), Head::of_line(last.as_bytes()));
+    }
+
+    #[tokio::test(start_paused = true)]
     async fn a_file_that_cannot_be_written_is_known() {
         let dir = tempfile::tempdir().expect("a folder");
         let path = dir.path().join("egress.jsonl");
         let (log, _writer) = AuditLog::open(&path).expect("a log");
         fs_err::remove_file(&path).expect("remove");
         fs_err::create_dir(&path).expect("in its place");
+        tokio::time::advance(PLACE_KEPT).await;
         assert!(!log.append_now(b"{}"));
         assert!(!log.is_healthy());
         fs_err::remove_dir(&path).expect("remove");
