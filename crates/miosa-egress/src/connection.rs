@@ -1,10 +1,13 @@
 //! One connection of a sandbox: what it speaks, where it leads, and what policy makes of it.
 
+use std::future::ready;
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
+use futures_util::FutureExt as _;
 use miosa_api::broker::RefusalCode;
 use miosa_api::limits::{REFUSED_BODY_BYTES_MAX, REFUSED_BODY_TIMEOUT};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -46,13 +49,25 @@ pub struct Peer {
     pub cancel: CancellationToken,
 }
 
+/// What is left to do for a connection.
+///
+/// Each phase of a connection has memory of its own, given back before the next begins: most
+/// connections are idle most of the time, and what they wait in is small.
+pub type Rest = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
+
 /// Serves one connection to its end.
-pub async fn serve(peer: Peer, mut stream: impl Wire) -> io::Result<()> {
+pub async fn serve(peer: Peer, stream: impl Wire) -> io::Result<()> {
+    let rest = Box::pin(begin(peer, stream)).await?;
+    rest.await
+}
+
+/// Up to where it is known what the connection speaks, and that it may.
+async fn begin(peer: Peer, mut stream: impl Wire) -> io::Result<Rest> {
     match first_bytes::read(&mut stream).await? {
         FirstBytes::Tls { server_name, bytes } => serve_tls(peer, server_name, bytes, stream).await,
         FirstBytes::Http { bytes } => serve_http(peer, bytes, stream).await,
-        FirstBytes::Other => refuse_other(&peer, stream).await,
-        FirstBytes::Nothing => Ok(()),
+        FirstBytes::Other => Ok(Box::pin(refuse_other(peer, stream))),
+        FirstBytes::Nothing => Ok(Box::pin(ready(Ok(())))),
     }
 }
 
@@ -61,7 +76,7 @@ async fn serve_tls(
     server_name: Option<String>,
     bytes: BytesMut,
     stream: impl Wire,
-) -> io::Result<()> {
+) -> io::Result<Rest> {
     // Not the generation, which holds opened secrets: connections last.
     let generation = peer.generation();
     let in_force = generation.map(|now| (Arc::clone(&now.policy), Arc::clone(&now.ca)));
@@ -69,7 +84,7 @@ async fn serve_tls(
         // Without a policy there is no authority to answer TLS with.
         peer.record(Transport::Connect)
             .refuse(&own_refusal(RefusalCode::PolicyUnavailable));
-        return Ok(());
+        return Ok(Box::pin(ready(Ok(()))));
     };
     let (destination, is_match) = peer.tls_destination(server_name.as_deref());
     // Clients check the certificate against what they asked for.
@@ -82,8 +97,9 @@ async fn serve_tls(
                 let upstream = peer.broker.upstream();
                 match upstream.dial(&destination, &policy).await {
                     Ok(provider) => {
-                        tunnel_to(&peer, &policy, destination, (stream, provider), &bytes).await;
-                        return Ok(());
+                        let ends = (stream, provider);
+                        let tunnel = tunnel_to(peer, policy, destination, ends, bytes.freeze());
+                        return Ok(Box::pin(tunnel.map(Ok)));
                     }
                     Err(error) => Verdict::Refuse(error.code()),
                 }
@@ -99,7 +115,7 @@ async fn serve_tls(
         Err(CaError::TooMany) => {
             let mut record = peer.record(Transport::Connect);
             record.refuse(&own_refusal(RefusalCode::TooManyRequests));
-            return Ok(());
+            return Ok(Box::pin(ready(Ok(()))));
         }
         Err(error) => return Err(io::Error::other(error)),
     };
@@ -108,11 +124,11 @@ async fn serve_tls(
 }
 
 async fn tunnel_to(
-    peer: &Peer,
-    policy: &CompiledPolicy,
+    peer: Peer,
+    policy: Arc<CompiledPolicy>,
     destination: Destination,
     (caller, provider): (impl Wire, TcpStream),
-    first: &[u8],
+    first: Bytes,
 ) {
     let mut record = peer.record(Transport::Tunnel);
     record.set_policy(policy.tenant_id(), policy.generation());
@@ -122,10 +138,11 @@ async fn tunnel_to(
         policy.decide_connect(&destination) == Connect::Tunnel
             && address.is_some_and(|address| !is_denied(address, policy))
     });
-    tunnel::relay(caller, provider, first, grant, record).await;
+    drop(policy);
+    tunnel::relay(caller, provider, &first, grant, record).await;
 }
 
-async fn serve_http(peer: Peer, bytes: BytesMut, stream: impl Wire) -> io::Result<()> {
+async fn serve_http(peer: Peer, bytes: BytesMut, stream: impl Wire) -> io::Result<Rest> {
     let address = peer.dialled.ip();
     let known = peer.name();
     // Without TLS a forgotten address is not adopted: the caller looks the name up again.
@@ -148,7 +165,7 @@ async fn serve_http(peer: Peer, bytes: BytesMut, stream: impl Wire) -> io::Resul
 }
 
 /// Says in HTTP that only TLS and HTTP pass: many programs show the first line they get.
-async fn refuse_other(peer: &Peer, stream: impl Wire) -> io::Result<()> {
+async fn refuse_other(peer: Peer, stream: impl Wire) -> io::Result<()> {
     let refusal = own_refusal(RefusalCode::ProtocolNotAllowed);
     peer.record(Transport::Connect).refuse(&refusal);
     refuse_raw(&refusal, stream).await

@@ -3,10 +3,12 @@
 //! hyper parses strictly; its limits on heads, streams and resets are set here.
 
 use std::convert::Infallible;
+use std::future::ready;
 use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::FutureExt as _;
 use http::header::CONNECTION;
 use http::{HeaderValue, Version};
 use hyper::body::Incoming;
@@ -25,7 +27,7 @@ use tokio_rustls::TlsAcceptor;
 
 use crate::audit::Transport;
 use crate::body::AnswerBody;
-use crate::connection::{Peer, Wire, refuse_raw};
+use crate::connection::{Peer, Rest, Wire, refuse_raw};
 use crate::first_head;
 use crate::own_refusal::own_refusal;
 use crate::policy::Destination;
@@ -98,11 +100,11 @@ pub async fn serve_tls(
     config: Arc<ServerConfig>,
     first: Bytes,
     stream: impl Wire,
-) -> io::Result<()> {
+) -> io::Result<Rest> {
     let handshake = TlsAcceptor::from(config).accept(Replay::new(first, stream));
     let handshake = tokio::time::timeout(FIRST_BYTES_TIMEOUT, handshake).await;
     match handshake.map_err(io::Error::from).flatten() {
-        Ok(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2") => serve_on(service, tls).await,
+        Ok(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2") => Ok(serve_on(service, tls)),
         Ok(tls) => serve_http1(service, Bytes::new(), tls).await,
         Err(error) => {
             // The caller does not trust us or speaks an older TLS: it was refused, whoever did it.
@@ -114,57 +116,63 @@ pub async fn serve_tls(
 }
 
 /// Answers HTTP without TLS.
-pub async fn serve_plain(service: Service, first: Bytes, stream: impl Wire) -> io::Result<()> {
+pub async fn serve_plain(service: Service, first: Bytes, stream: impl Wire) -> io::Result<Rest> {
     serve_http1(service, first, stream).await
 }
 
 /// Answers HTTP/1 whose first head is fit.
-async fn serve_http1<S>(service: Service, first: Bytes, mut stream: S) -> io::Result<()>
+async fn serve_http1<S>(service: Service, first: Bytes, mut stream: S) -> io::Result<Rest>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     if is_off(Defence::StrictFraming) {
-        return serve_on(service, Replay::new(first, stream)).await;
+        return Ok(serve_on(service, Replay::new(first, stream)));
     }
     match first_head::read(&mut stream, &first).await? {
-        None => Ok(()),
-        Some(Ok(first)) => serve_on(service, Replay::new(first, stream)).await,
+        None => Ok(Box::pin(ready(Ok(())))),
+        Some(Ok(first)) => Ok(serve_on(service, Replay::new(first, stream))),
         Some(Err(code)) => {
             let refusal = own_refusal(code);
             service.peer.record(service.transport).refuse(&refusal);
-            refuse_raw(&refusal, stream).await
+            Ok(Box::pin(async move { refuse_raw(&refusal, stream).await }))
         }
     }
 }
 
-async fn serve_on<S>(service: Service, stream: S) -> io::Result<()>
+/// Not async, and its requests boxed: the stream would be held twice, and an idle connection would keep
+/// room for a request.
+fn serve_on<S>(service: Service, stream: S) -> Rest
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let service = Arc::new(service);
     let shared = Arc::clone(&service);
-    let answer = service_fn(move |request: Request<Incoming>| {
-        let service = Arc::clone(&shared);
-        async move {
-            let is_http1 = request.version() < Version::HTTP_2;
-            let mut response = serve::serve(&service, request).await;
-            if is_http1 && service.peer.place.is_refused() {
-                let close = HeaderValue::from_static("close");
-                response.headers_mut().insert(CONNECTION, close);
+    let answer = service_fn(move |request| Box::pin(serve_one(Arc::clone(&shared), request)));
+    let server = server(TokioExecutor::new());
+    let served = server.serve_connection_with_upgrades(TokioIo::new(stream), answer);
+    let served = served.into_owned().map(move |served| {
+        served.map_err(|error| {
+            if let Some(code) = refused_by_parser(error.as_ref()) {
+                let mut record = service.peer.record(service.transport);
+                record.refuse(&own_refusal(code));
             }
-            Ok::<Response<AnswerBody>, Infallible>(response)
-        }
+            io::Error::other(error)
+        })
     });
-    let served = server(TokioExecutor::new())
-        .serve_connection_with_upgrades(TokioIo::new(stream), answer)
-        .await;
-    served.map_err(|error| {
-        if let Some(code) = refused_by_parser(error.as_ref()) {
-            let mut record = service.peer.record(service.transport);
-            record.refuse(&own_refusal(code));
-        }
-        io::Error::other(error)
-    })
+    Box::pin(served)
+}
+
+async fn serve_one(
+    service: Arc<Service>,
+    request: Request<Incoming>,
+) -> Result<Response<AnswerBody>, Infallible> {
+    let is_http1 = request.version() < Version::HTTP_2;
+    let mut response = serve::serve(&service, request).await;
+    if is_http1 && service.peer.place.is_refused() {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(CONNECTION, close);
+    }
+    Ok(response)
 }
 
 /// What the parser itself answered with an empty 400 or 431.

@@ -34,6 +34,10 @@ impl<S: AsyncRead + Unpin> AsyncRead for Replay<S> {
         let length = this.first.len().min(buffer.remaining());
         buffer.put_slice(&this.first[..length]);
         this.first.advance(length);
+        if this.first.is_empty() {
+            // An empty rest would still hold all the memory it was cut from.
+            this.first = Bytes::new();
+        }
         Poll::Ready(Ok(()))
     }
 }
