@@ -236,6 +236,9 @@ pub fn patched(mut row: SandboxRow, body: PatchSandbox) -> Result<SandboxRow, Ap
             metadata.insert(key, value);
         }
     }
+    if let Some(network) = row.network_policy() {
+        keep_mode(&mut metadata, &network.mode);
+    }
     let tags = body.tags.unwrap_or_else(|| row.tags());
     check_words(body.name.as_deref(), &tags, &metadata)?;
     row.name = body.name.or(row.name);
@@ -252,6 +255,18 @@ pub fn patched(mut row: SandboxRow, body: PatchSandbox) -> Result<SandboxRow, Ap
             .map(|started| started + seconds * 1000);
     }
     Ok(row)
+}
+
+/// Rules that name no mode leave the one there was: they open nothing that was closed.
+fn keep_mode(metadata: &mut Map<String, Value>, before: &str) {
+    let network = metadata.get_mut("network_policy");
+    let Some(network) = network.and_then(Value::as_object_mut) else {
+        return;
+    };
+    let names_one = |mode: &Value| mode.as_str().is_none_or(|mode| !mode.is_empty());
+    if !before.is_empty() && !network.get("mode").is_some_and(names_one) {
+        network.insert("mode".to_owned(), before.into());
+    }
 }
 
 /// A name or slug that another sandbox has.

@@ -38,6 +38,7 @@ mod routes;
 pub mod runs;
 mod serve;
 mod services;
+mod settings;
 pub mod store;
 pub mod templates;
 mod unix;

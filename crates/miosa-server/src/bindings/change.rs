@@ -33,7 +33,7 @@ async fn take_out_of_force(
     for bound in &gone {
         bindings::set_state(&app.pool, &bound.row.id, DETACHING).await?;
     }
-    policy::push(app, sandbox_id).await?;
+    policy::push_if(app, sandbox_id, policy::is_there).await?;
     for bound in gone {
         bindings::delete(&app.pool, &bound.row.id).await?;
         let facts = json!({
@@ -71,7 +71,8 @@ pub async fn push_all_of(app: &App, connector_id: &str) -> Result<(), ApiError> 
     let rows = bindings::of_connector(&app.pool, connector_id).await?;
     let sandboxes: BTreeSet<String> = rows.into_iter().map(|row| row.sandbox_id).collect();
     for sandbox_id in sandboxes {
-        policy::push(app, &sandbox_id).await.map_err(|mut error| {
+        let pushed = policy::push_if(app, &sandbox_id, policy::is_there).await;
+        pushed.map_err(|mut error| {
             if error.code == ErrorCode::BrokerUnavailable {
                 "the new secret is stored, but the egress broker does not answer: until it does, nothing is sent"
                     .clone_into(&mut error.message);

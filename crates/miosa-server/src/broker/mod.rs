@@ -107,6 +107,11 @@ impl Broker {
     /// Makes the broker forget a sandbox: its connections are cut, its placeholders dead.
     pub async fn delete(&self, sandbox_id: &str) -> Result<(), ApiError> {
         self.ready().await?;
+        self.delete_now(sandbox_id).await
+    }
+
+    /// [`Broker::delete`] without waiting for the session.
+    pub(crate) async fn delete_now(&self, sandbox_id: &str) -> Result<(), ApiError> {
         let path = format!("/v1/sandboxes/{sandbox_id}");
         self.send(Method::DELETE, &path, Body::empty())
             .await

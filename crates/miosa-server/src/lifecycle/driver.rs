@@ -17,7 +17,7 @@ use super::boot;
 use super::state::{Effect, Event, next};
 use crate::clock::now_ms;
 use crate::store::sandboxes::{self, SandboxRow};
-use crate::{ApiError, App, connectors, events, store};
+use crate::{ApiError, App, connectors, events, policy, store};
 
 const QUEUE: usize = 32;
 
@@ -174,8 +174,16 @@ async fn perform(
         return Ok(row);
     }
     if step.effect.is_announced() {
-        enter(app, &mut row, step.next, cause).await?;
-        act(app, &row, step.effect).await?;
+        policy::ending(&row.id);
+        if let Err(error) = enter(app, &mut row, step.next, cause).await {
+            policy::goes_on(&row.id);
+            return Err(error);
+        }
+        let acted = act(app, &row, step.effect).await;
+        if step.effect == Effect::Halt || acted.is_err() {
+            policy::ended(app, &row.id).await;
+        }
+        acted?;
     } else {
         act(app, &row, step.effect).await?;
         enter(app, &mut row, step.next, cause).await?;
@@ -293,10 +301,7 @@ pub(super) async fn remove(app: &App, row: &SandboxRow) -> Result<(), ApiError> 
     app.runtime
         .destroy(&SandboxId::from(row.id.as_str()))
         .await?;
-    if let Err(error) = app.broker.delete(&row.id).await {
-        // Its listeners are gone with its processes, and a new broker is not told of it.
-        tracing::warn!(sandbox = row.id, %error, "the broker was not told of a destroyed sandbox");
-    }
+    policy::ended(app, &row.id).await;
     connectors::forget(app, &row.id).await?;
     store::sandbox_env::clear(&app.pool, &row.id).await?;
     store::services::clear(&app.pool, &row.id).await?;

@@ -3,11 +3,13 @@
 use miosa_api::broker::{Effect, PolicyMode};
 use miosa_api::egress::{CreateEgressPolicy, CreateEgressRule, PatchEgressPolicy};
 use miosa_api::limits::NETWORK_RULES_MAX;
+use tokio::sync::MutexGuard;
 use uuid::Uuid;
 
 use super::effective::denies_all;
 use super::{Place, rule};
 use crate::clock::now_ms;
+use crate::locks::Locks;
 use crate::store::network_policies::{self, PolicyRow};
 use crate::store::network_rules::{self, Filter, RuleRow};
 use crate::store::sandboxes::{self, SandboxRow};
@@ -34,11 +36,20 @@ where
 
 async fn push(app: &App, place: &Place) -> Result<(), ApiError> {
     for row in sandboxes::live(&app.pool).await? {
-        if place.rules(&row) && policy::has_network(row.state()) {
-            policy::push(app, &row.id).await?;
+        if place.rules(&row) {
+            policy::push_if(app, &row.id, policy::has_network).await?;
         }
     }
     Ok(())
+}
+
+/// INVARIANT: what a change of a tenant's network writes was read after the change before it was in
+/// force or taken back. Otherwise a new name would bring back the mode that a lockdown ended.
+static CHANGING: Locks = Locks::new();
+
+/// Held while what a tenant's sandboxes may reach is read, changed and put in force.
+pub async fn lock(tenant_id: &str) -> MutexGuard<'static, ()> {
+    CHANGING.of(tenant_id).await
 }
 
 /// Makes a policy.
@@ -54,6 +65,15 @@ pub async fn create_policy(
         body.resource_id.as_deref(),
     )
     .await?;
+    let _one_change = lock(tenant_id).await;
+    make_policy(app, &place, body).await
+}
+
+async fn make_policy(
+    app: &App,
+    place: &Place,
+    body: CreateEgressPolicy,
+) -> Result<PolicyRow, ApiError> {
     let name = text("name", body.name)?.filter(|name| !name.is_empty());
     let now = now_ms();
     let row = PolicyRow {
@@ -69,16 +89,19 @@ pub async fn create_policy(
         updated_at: now,
     };
     network_policies::insert(&app.pool, &row).await?;
-    settle(app, &place, network_policies::delete(&app.pool, &row.id)).await?;
+    settle(app, place, network_policies::delete(&app.pool, &row.id)).await?;
     Ok(row)
 }
 
 /// Changes a policy.
 pub async fn patch_policy(
     app: &App,
-    before: PolicyRow,
+    tenant_id: &str,
+    id: &str,
     body: PatchEgressPolicy,
 ) -> Result<PolicyRow, ApiError> {
+    let _one_change = lock(tenant_id).await;
+    let before = find_policy(app, tenant_id, id).await?;
     let mut row = before.clone();
     if let Some(name) = text("name", body.name)? {
         row.name = name;
@@ -102,16 +125,24 @@ pub async fn patch_policy(
 /// Sets the mode of a place, whatever policies it has; one is made where there is none. Lockdown is
 /// lockdown: what `enforce` does with hosts without a rule becomes `deny`.
 pub async fn set_mode(app: &App, place: &Place, mode: PolicyMode) -> Result<PolicyRow, ApiError> {
+    let _one_change = lock(&place.tenant_id).await;
+    set_mode_locked(app, place, mode).await
+}
+
+/// [`set_mode`] by who holds the tenant's [`lock`].
+pub(crate) async fn set_mode_locked(
+    app: &App,
+    place: &Place,
+    mode: PolicyMode,
+) -> Result<PolicyRow, ApiError> {
     let (kind, id) = (&place.resource_type, &place.resource_id);
     let before = network_policies::list(&app.pool, &place.tenant_id, kind, id).await?;
     let Some(first) = before.first().cloned() else {
         let body = CreateEgressPolicy {
             mode: Some(mode),
-            resource_type: Some(kind.clone()),
-            resource_id: Some(id.clone()),
             ..CreateEgressPolicy::default()
         };
-        return create_policy(app, &place.tenant_id, body).await;
+        return make_policy(app, place, body).await;
     };
     let now = now_ms();
     let set = |row: &PolicyRow| PolicyRow {
@@ -136,15 +167,21 @@ pub async fn set_mode(app: &App, place: &Place, mode: PolicyMode) -> Result<Poli
     Ok(set(&first))
 }
 
-/// The mode `metadata.network_policy` names, where the sandbox has policies that it is to be set in:
-/// whoever speaks last is heard, by whichever of the two ways.
+/// The mode `metadata.network_policy` newly names, where the sandbox has policies that it is to be set
+/// in: whoever speaks last is heard, by whichever of the two ways. A mode that was there before says
+/// nothing: metadata is sent back whole when a label changes.
 pub async fn mode_for_own(
     app: &App,
+    before: &SandboxRow,
     sandbox: &SandboxRow,
 ) -> Result<Option<(Place, PolicyMode)>, ApiError> {
     let Some(network) = sandbox.network_policy().filter(|n| !n.mode.is_empty()) else {
         return Ok(None);
     };
+    let mode_before = before.network_policy().map(|network| network.mode);
+    if mode_before.as_deref() == Some(&network.mode) {
+        return Ok(None);
+    }
     let place = Place {
         tenant_id: sandbox.tenant_id.clone(),
         resource_type: "sandbox".to_owned(),
@@ -161,7 +198,9 @@ pub async fn mode_for_own(
 }
 
 /// Removes a policy with the rules that were added to it.
-pub async fn delete_policy(app: &App, row: PolicyRow) -> Result<(), ApiError> {
+pub async fn delete_policy(app: &App, tenant_id: &str, id: &str) -> Result<(), ApiError> {
+    let _one_change = lock(tenant_id).await;
+    let row = find_policy(app, tenant_id, id).await?;
     let filter = Filter {
         policy_id: row.id.clone(),
         ..Filter::default()
@@ -184,6 +223,7 @@ pub async fn create_rule(
     tenant_id: &str,
     body: CreateEgressRule,
 ) -> Result<RuleRow, ApiError> {
+    let _one_change = lock(tenant_id).await;
     let policy_id = body.policy_id.filter(|id| !id.is_empty());
     let place = match &policy_id {
         Some(id) => place_of_policy(&find_policy(app, tenant_id, id).await?),
@@ -219,7 +259,9 @@ pub async fn create_rule(
 }
 
 /// Removes a rule.
-pub async fn delete_rule(app: &App, row: RuleRow) -> Result<(), ApiError> {
+pub async fn delete_rule(app: &App, tenant_id: &str, id: &str) -> Result<(), ApiError> {
+    let _one_change = lock(tenant_id).await;
+    let row = find_rule(app, tenant_id, id).await?;
     let place = Place {
         tenant_id: row.tenant_id.clone(),
         resource_type: row.resource_type.clone(),

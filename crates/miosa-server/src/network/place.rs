@@ -1,5 +1,7 @@
 //! What a policy or rule belongs to.
 
+use miosa_api::sandbox::SandboxState;
+
 use crate::store::sandboxes::{self, SandboxRow};
 use crate::{ApiError, App};
 
@@ -44,7 +46,7 @@ impl Place {
         if id.chars().count() > WORKSPACE_CHARS_MAX {
             return Err(ApiError::invalid("resource_id", "it is too long"));
         }
-        if kind == "sandbox" && sandboxes::get(&app.pool, tenant_id, id).await?.is_none() {
+        if kind == "sandbox" && !is_there(app, tenant_id, id).await? {
             return Err(ApiError::not_found("sandbox", id)
                 .with_hint("`miosa sandbox list` shows the sandboxes of this tenant"));
         }
@@ -65,4 +67,10 @@ impl Place {
                 _ => sandbox.id == self.resource_id,
             }
     }
+}
+
+/// What a destroyed sandbox was given would never be taken away again.
+async fn is_there(app: &App, tenant_id: &str, id: &str) -> Result<bool, ApiError> {
+    let row = sandboxes::get(&app.pool, tenant_id, id).await?;
+    Ok(row.is_some_and(|row| row.state() != SandboxState::Destroyed))
 }

@@ -123,9 +123,8 @@ async fn patch(
     Json(body): Json<PatchEgressPolicy>,
 ) -> Result<Response, ApiError> {
     caller.require(Scope::NetworkWrite)?;
-    let before = change::find_policy(&app, &caller.tenant_id, &id).await?;
     let work = async move {
-        let row = change::patch_policy(&app, before, body).await?;
+        let row = change::patch_policy(&app, &caller.tenant_id, &id, body).await?;
         view(&app, &row).await
     };
     let patched = tokio::spawn(work).await.map_err(ApiError::internal)??;
@@ -141,8 +140,7 @@ async fn delete(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     caller.require(Scope::NetworkWrite)?;
-    let row = change::find_policy(&app, &caller.tenant_id, &id).await?;
-    let work = async move { change::delete_policy(&app, row).await };
+    let work = async move { change::delete_policy(&app, &caller.tenant_id, &id).await };
     tokio::spawn(work).await.map_err(ApiError::internal)??;
     Ok(json::no_content())
 }

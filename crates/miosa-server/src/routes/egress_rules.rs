@@ -78,8 +78,7 @@ async fn delete(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     caller.require(Scope::NetworkWrite)?;
-    let row = change::find_rule(&app, &caller.tenant_id, &id).await?;
-    let work = async move { change::delete_rule(&app, row).await };
+    let work = async move { change::delete_rule(&app, &caller.tenant_id, &id).await };
     tokio::spawn(work).await.map_err(ApiError::internal)??;
     Ok(json::no_content())
 }

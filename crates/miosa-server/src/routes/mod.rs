@@ -1,6 +1,6 @@
 //! The API: one file per noun, one line per noun here.
 
-mod access;
+pub(crate) mod access;
 mod code;
 mod commands;
 mod connect;

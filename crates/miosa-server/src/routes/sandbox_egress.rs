@@ -73,7 +73,7 @@ async fn explain(
         let why = "give the address to ask about, such as https://api.example.com/v1";
         return Err(ApiError::invalid("url", why));
     }
-    if !policy::has_network(row.state()) {
+    if !policy::has_network(&row) {
         // The broker may have none of it, or one of its last life.
         policy::push(&app, &row.id).await?;
     }

@@ -15,9 +15,8 @@ use crate::http::json::{self, Json, Path, Query};
 use crate::http::page::PageQuery;
 use crate::lifecycle::state::Event;
 use crate::lifecycle::{Cause, order};
-use crate::network::change;
 use crate::store::sandboxes::{self, Filter};
-use crate::{ApiError, App, admission, policy, view};
+use crate::{ApiError, App, admission, settings, view};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -44,6 +43,7 @@ async fn create(
     Json(body): Json<CreateSandbox>,
 ) -> Result<Response, ApiError> {
     caller.require(Scope::SandboxesCreate)?;
+    settings::may_be_made(&app, &caller, &body).await?;
     let env = body.env.clone();
     let row = admission::admit(&app, &caller.tenant_id, body).await?;
     admission::insert(&app, &row, &env).await?;
@@ -152,37 +152,13 @@ async fn patch(
     Json(body): Json<PatchSandbox>,
 ) -> Result<Response, ApiError> {
     caller.require(Scope::SandboxesWrite)?;
-    let before = access::sandbox(&app, &caller, &id).await?;
-    let names_network = body
-        .metadata
-        .as_ref()
-        .is_some_and(|metadata| metadata.contains_key("network_policy"));
-    let row = admission::patched(before.clone(), body)?;
-    let own_mode = if names_network {
-        change::mode_for_own(&app, &row).await?
-    } else {
-        None
+    // Goes on when the caller goes away: a change is never left half in force.
+    let work = async move {
+        let row = settings::patch(&app, &caller, &id, body).await?;
+        view::sandbox(&app, row).await
     };
-    if own_mode.is_some() {
-        // What a policy has set is changed by who may change policies.
-        caller.require(Scope::NetworkWrite)?;
-    }
-    sandboxes::save_settings(&app.pool, &row)
-        .await
-        .map_err(admission::taken)?;
-    let changed = before.network_policy() != row.network_policy();
-    let in_force = match own_mode {
-        Some((place, mode)) => change::set_mode(&app, &place, mode).await.map(|_| ()),
-        None if changed && policy::has_network(row.state()) => {
-            policy::push(&app, &id).await.map(|_| ())
-        }
-        None => Ok(()),
-    };
-    if let Err(error) = in_force {
-        sandboxes::save_settings(&app.pool, &before).await?;
-        return Err(error);
-    }
-    Ok(json::data(view::sandbox(&app, row).await?))
+    let patched = tokio::spawn(work).await.map_err(ApiError::internal)??;
+    Ok(json::data(patched))
 }
 
 /// Destroys a sandbox: processes, disk, bindings.

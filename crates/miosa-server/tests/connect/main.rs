@@ -12,7 +12,9 @@
 
 mod audit;
 mod bindings;
+mod broker;
 mod connectors;
+mod loosening;
 mod policies;
 mod previews;
 mod runs;

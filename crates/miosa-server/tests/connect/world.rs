@@ -32,7 +32,11 @@ pub struct Answer {
 
 impl World {
     pub async fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::start_in(tempfile::tempdir().unwrap()).await
+    }
+
+    /// In a folder that may hold something already.
+    pub async fn start_in(folder: TempDir) -> Self {
         let at = |name: &str| folder.path().join(name);
         let (opening, sealing) = OpeningKey::generate();
         opening.write(&at("open.key")).unwrap();
