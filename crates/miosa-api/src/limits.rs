@@ -52,6 +52,12 @@ pub const SECRET_BYTES_MIN: usize = 8;
 pub const BINDINGS_PER_SANDBOX_MAX: usize = 64;
 /// Rules of one tenant, workspace or sandbox: the broker looks at all that hold for a request.
 pub const NETWORK_RULES_MAX: i64 = 500;
+/// Rules of a tenant's levels together: workspaces are not counted, and each could have its own.
+pub const NETWORK_RULES_PER_TENANT_MAX: i64 = 20_000;
+/// Network policies of a tenant: all are looked through for the mode of each of its sandboxes.
+pub const NETWORK_POLICIES_MAX: i64 = 2000;
+/// Letters of a rule's path: all rules of a sandbox fit into one message to the broker.
+pub const RULE_PATH_CHARS_MAX: usize = 1024;
 /// Hosts a list of suggestions has.
 pub const SUGGESTIONS_MAX: i64 = 500;
 /// Variables of one sandbox, and bytes of one value.

@@ -305,7 +305,7 @@ pub(super) async fn remove(app: &App, row: &SandboxRow) -> Result<(), ApiError> 
     connectors::forget(app, &row.id).await?;
     store::sandbox_env::clear(&app.pool, &row.id).await?;
     store::services::clear(&app.pool, &row.id).await?;
-    store::network_policies::delete_of_sandbox(&app.pool, &row.id).await?;
+    store::network_policies::delete_of_sandbox(&app.pool, &row.tenant_id, &row.id).await?;
     app.activity.forget(&row.id);
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use miosa_api::broker::{Effect, PolicyMode};
 use miosa_api::egress::{CreateEgressPolicy, CreateEgressRule, PatchEgressPolicy};
-use miosa_api::limits::NETWORK_RULES_MAX;
+use miosa_api::limits::{NETWORK_POLICIES_MAX, NETWORK_RULES_MAX, NETWORK_RULES_PER_TENANT_MAX};
 use tokio::sync::MutexGuard;
 use uuid::Uuid;
 
@@ -75,6 +75,10 @@ async fn make_policy(
     body: CreateEgressPolicy,
 ) -> Result<PolicyRow, ApiError> {
     let name = text("name", body.name)?.filter(|name| !name.is_empty());
+    if network_policies::count(&app.pool, &place.tenant_id).await? >= NETWORK_POLICIES_MAX {
+        let why = format!("there are {NETWORK_POLICIES_MAX} policies already; remove one");
+        return Err(ApiError::invalid("resource_id", why));
+    }
     let now = now_ms();
     let row = PolicyRow {
         id: Uuid::now_v7().to_string(),
@@ -238,6 +242,11 @@ pub async fn create_rule(
     let (kind, id) = (&place.resource_type, &place.resource_id);
     if network_rules::count(&app.pool, tenant_id, kind, id).await? >= NETWORK_RULES_MAX {
         let why = format!("there are {NETWORK_RULES_MAX} rules already; remove one");
+        return Err(ApiError::invalid("host", why));
+    }
+    if network_rules::count(&app.pool, tenant_id, "", "").await? >= NETWORK_RULES_PER_TENANT_MAX {
+        let most = NETWORK_RULES_PER_TENANT_MAX;
+        let why = format!("the tenant has {most} rules already; remove some");
         return Err(ApiError::invalid("host", why));
     }
     let row = RuleRow {

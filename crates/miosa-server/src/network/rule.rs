@@ -6,6 +6,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use miosa_api::limits::RULE_PATH_CHARS_MAX;
 
 use crate::ApiError;
 use crate::connectors::path_pattern;
@@ -30,6 +31,10 @@ pub struct Matter {
 pub fn check(host: &str, methods: &[String], path: Option<&str>) -> Result<Matter, ApiError> {
     let host = check_host(host).map_err(|why| ApiError::invalid("host", why))?;
     let methods = check_methods(methods).map_err(|why| ApiError::invalid("methods", why))?;
+    if path.is_some_and(|path| path.len() > RULE_PATH_CHARS_MAX) {
+        let why = format!("at most {RULE_PATH_CHARS_MAX} characters");
+        return Err(ApiError::invalid("path_glob", why));
+    }
     if let Some(path) = path {
         path_pattern(path).map_err(|why| ApiError::invalid("path_glob", why))?;
     }
@@ -201,10 +206,12 @@ mod tests {
         }
         let upper = check("a.example", &["get".into(), "GET".into()], Some("/v1/**")).unwrap();
         assert_eq!(upper.methods, ["GET"]);
+        let long = "/v".repeat(513);
         for (methods, path, field) in [
             (vec!["G T"], None, "methods"),
             (vec!["CONNECT"], None, "methods"),
             (vec![], Some("v1"), "path_glob"),
+            (vec![], Some(long.as_str()), "path_glob"),
             (vec![], Some("/v1*"), "path_glob"),
             (vec![], Some("/**/x"), "path_glob"),
             (vec![], Some("/a/../b"), "path_glob"),

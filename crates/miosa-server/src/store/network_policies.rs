@@ -79,6 +79,14 @@ pub async fn list(
     .await
 }
 
+/// How many a tenant has.
+pub async fn count(pool: &AnyPool, tenant_id: &str) -> Result<i64, sqlx::Error> {
+    sqlx::query_scalar("select count(*) from network_policies where tenant_id = $1")
+        .bind(tenant_id)
+        .fetch_one(pool)
+        .await
+}
+
 /// Writes what can be changed.
 pub async fn save(pool: &AnyPool, row: &PolicyRow) -> Result<(), sqlx::Error> {
     sqlx::query(
@@ -106,12 +114,17 @@ pub async fn delete(pool: &AnyPool, id: &str) -> Result<(), sqlx::Error> {
 }
 
 /// Removes all of a sandbox, with their rules.
-pub async fn delete_of_sandbox(pool: &AnyPool, sandbox_id: &str) -> Result<(), sqlx::Error> {
+pub async fn delete_of_sandbox(
+    pool: &AnyPool,
+    tenant_id: &str,
+    sandbox_id: &str,
+) -> Result<(), sqlx::Error> {
     for sql in [
-        "delete from network_rules where resource_type = 'sandbox' and resource_id = $1",
-        "delete from network_policies where resource_type = 'sandbox' and resource_id = $1",
+        "delete from network_rules where tenant_id = $1 and resource_type = 'sandbox' and resource_id = $2",
+        "delete from network_policies where tenant_id = $1 and resource_type = 'sandbox' and resource_id = $2",
     ] {
-        sqlx::query(sql).bind(sandbox_id).execute(pool).await?;
+        let query = sqlx::query(sql).bind(tenant_id).bind(sandbox_id);
+        query.execute(pool).await?;
     }
     Ok(())
 }

@@ -120,7 +120,7 @@ pub async fn of_sandbox(
     .await
 }
 
-/// How many a resource has.
+/// How many a resource has, or its tenant where neither kind nor id is given.
 pub async fn count(
     pool: &AnyPool,
     tenant_id: &str,
@@ -128,7 +128,8 @@ pub async fn count(
     resource_id: &str,
 ) -> Result<i64, sqlx::Error> {
     sqlx::query_scalar(
-        "select count(*) from network_rules where tenant_id = $1 and resource_type = $2 and resource_id = $3",
+        "select count(*) from network_rules where tenant_id = $1 \
+         and (($2 = '' and $3 = '') or (resource_type = $2 and resource_id = $3))",
     )
     .bind(tenant_id)
     .bind(resource_type)
