@@ -41,8 +41,9 @@ const SIZES: &[(&str, u32, u32, u32)] = &[
 pub async fn admit(
     app: &App,
     tenant_id: &str,
-    body: CreateSandbox,
+    mut body: CreateSandbox,
 ) -> Result<SandboxRow, ApiError> {
+    spell_network(&mut body.metadata)?;
     check_words(body.name.as_deref(), &body.tags, &body.metadata)?;
     check_env(&body.env)?;
     check_timeouts(body.timeout_sec, body.idle_timeout_sec)?;
@@ -239,6 +240,7 @@ pub fn patched(mut row: SandboxRow, body: PatchSandbox) -> Result<SandboxRow, Ap
     if let Some(network) = row.network_policy() {
         keep_mode(&mut metadata, &network.mode);
     }
+    spell_network(&mut metadata)?;
     let tags = body.tags.unwrap_or_else(|| row.tags());
     check_words(body.name.as_deref(), &tags, &metadata)?;
     row.name = body.name.or(row.name);
@@ -305,15 +307,29 @@ fn check_words(
             format!("at most {TAGS_MAX}, none empty, none with a comma"),
         ));
     }
-    if let Some(network) = metadata.get("network_policy") {
-        check_network(network)?;
-    }
     let bytes = serde_json::to_vec(metadata).map_or(usize::MAX, |text| text.len());
     if bytes > METADATA_BYTES_MAX {
         return Err(ApiError::invalid(
             "metadata",
             format!("more than {METADATA_BYTES_MAX} bytes as JSON"),
         ));
+    }
+    Ok(())
+}
+
+/// Checks a network policy, and brings its hosts into their one spelling: the one they are compared in.
+fn spell_network(metadata: &mut Map<String, Value>) -> Result<(), ApiError> {
+    let Some(network) = metadata.get_mut("network_policy") else {
+        return Ok(());
+    };
+    check_network(network)?;
+    for list in ["allowed_domains", "allowed_cidrs", "denied_cidrs"] {
+        let hosts = network.get_mut(list).and_then(Value::as_array_mut);
+        for host in hosts.into_iter().flatten() {
+            if let Some(spelled) = host.as_str().and_then(|text| rule::check_host(text).ok()) {
+                *host = spelled.into();
+            }
+        }
     }
     Ok(())
 }

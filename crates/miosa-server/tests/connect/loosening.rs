@@ -202,3 +202,21 @@ async fn a_patch_that_fails_leaves_the_broker_with_what_held_before() {
     );
     world.stop().await;
 }
+
+#[tokio::test]
+async fn hosts_of_metadata_are_kept_in_the_spelling_they_are_compared_in() {
+    let world = World::start().await;
+    let ours = world.tenant("ours").await;
+    world.sandbox(&ours, "s1", "stopped").await;
+    let rules = json!({ "allowed_domains": [" A.example."] });
+    let patched = ours.patch("/sandboxes/s1", network(&rules)).await;
+    assert_eq!(
+        patched.data()["metadata"]["network_policy"]["allowed_domains"],
+        json!(["a.example"])
+    );
+    let bad = json!({ "allowed_domains": ["a example"] });
+    ours.patch("/sandboxes/s1", network(&bad))
+        .await
+        .is(422, "VALIDATION_FAILED");
+    world.stop().await;
+}
