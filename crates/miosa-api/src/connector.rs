@@ -69,6 +69,35 @@ pub struct Connector {
     pub updated_at: String,
 }
 
+/// A definition as it is listed: what connectors can be made of, or attached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct CatalogEntry {
+    /// Provider, the first half of a connector's uid.
+    pub provider: String,
+    /// Whole uid of a managed one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+    /// `api_key` for one that tenants make, `managed` for one that the operator supplies.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// For people.
+    pub display_name: String,
+    /// The variable it proposes.
+    pub default_env_name: String,
+    /// Hosts its credential may go to.
+    pub hosts: Vec<String>,
+    /// Where its credential may go.
+    pub endpoints: Vec<String>,
+    /// Name of the MCP server that agents are given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mcp: Option<String>,
+    /// Whether a preflight can show that the credential works.
+    pub probe: bool,
+    /// Where to read about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub docs: Option<String>,
+}
+
 /// Body of `PATCH /connect/connectors/{uid}`: replaces the secret; placeholders stay.
 #[derive(Clone, Deserialize, utoipa::ToSchema)]
 pub struct RotateConnector {

@@ -1,8 +1,9 @@
 //! One definition: the file's shape, and [`parse`], the only way to make one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use miosa_api::broker::{Endpoint, Place};
+use miosa_api::connector::CatalogEntry;
 use serde::Deserialize;
 
 use super::validate;
@@ -71,13 +72,20 @@ pub struct Probe {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum DefinitionError {
     /// Not TOML, a field missing, or one that does not exist.
-    #[error("{0}")]
-    Shape(String),
+    #[error("{why}")]
+    Shape {
+        /// First byte of what is wrong, if it is known.
+        at: Option<usize>,
+        /// What is wrong.
+        why: String,
+    },
     /// A value that is not allowed.
     #[error("`{field}` {why}")]
     Value {
-        /// The field.
+        /// The field, and of which entry of a list.
         field: String,
+        /// Which entry, from 0.
+        index: Option<usize>,
         /// What is wrong.
         why: String,
     },
@@ -87,8 +95,17 @@ impl DefinitionError {
     pub(super) fn value(field: impl Into<String>, why: impl Into<String>) -> Self {
         Self::Value {
             field: field.into(),
+            index: None,
             why: why.into(),
         }
+    }
+
+    /// The same, about this entry of a list.
+    pub(super) fn of_entry(mut self, entry: usize) -> Self {
+        if let Self::Value { index, .. } = &mut self {
+            *index = Some(entry);
+        }
+        self
     }
 }
 
@@ -97,6 +114,36 @@ impl Definition {
     #[must_use]
     pub fn key(&self) -> &str {
         self.uid.as_deref().unwrap_or(&self.provider)
+    }
+
+    /// `managed`, or `api_key` for one that tenants make.
+    #[must_use]
+    pub const fn kind(&self) -> &'static str {
+        if self.managed { "managed" } else { "api_key" }
+    }
+
+    /// The hosts of the endpoints, each once.
+    #[must_use]
+    pub fn hosts(&self) -> Vec<String> {
+        let hosts: BTreeSet<&str> = self.endpoints.iter().map(|e| e.host.as_str()).collect();
+        hosts.into_iter().map(str::to_owned).collect()
+    }
+
+    /// As it is listed.
+    #[must_use]
+    pub fn entry(&self) -> CatalogEntry {
+        CatalogEntry {
+            provider: self.provider.clone(),
+            uid: self.uid.clone(),
+            kind: self.kind().to_owned(),
+            display_name: self.display_name.clone(),
+            default_env_name: self.default_env_name.clone(),
+            hosts: self.hosts(),
+            endpoints: self.endpoint_texts(),
+            mcp: self.mcp.as_ref().map(|server| server.name.clone()),
+            probe: self.probe.is_some(),
+            docs: self.docs.clone(),
+        }
     }
 
     /// The endpoints in words: `POST,GET https://api.refero.design/mcp`.
@@ -175,15 +222,19 @@ struct Shape {
 
 /// Reads and checks one definition.
 pub fn parse(text: &str) -> Result<Definition, DefinitionError> {
-    let file: File =
-        toml::from_str(text).map_err(|e| DefinitionError::Shape(e.message().to_owned()))?;
+    let file: File = toml::from_str(text).map_err(|error| DefinitionError::Shape {
+        at: error.span().map(|span| span.start),
+        why: error.message().to_owned(),
+    })?;
     let endpoints = file.endpoints.into_iter().map(|e| Endpoint {
         host: e.host,
         port: e.port,
         methods: e.methods,
         path: e.path,
     });
-    let places: Result<Vec<_>, _> = file.places.into_iter().map(place).collect();
+    let places: Result<Vec<_>, _> = (file.places.into_iter().enumerate())
+        .map(|(index, entry)| place(entry).map_err(|error| error.of_entry(index)))
+        .collect();
     let definition = Definition {
         provider: file.provider,
         uid: file.uid,

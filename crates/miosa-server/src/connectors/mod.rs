@@ -4,7 +4,9 @@
 //! INVARIANT: what is in a [`Catalog`] has been checked by [`definitions::parse`]; nothing else makes one.
 
 pub mod definitions;
+mod fault;
 pub mod overlap;
+mod shipped;
 pub mod stored;
 mod validate;
 
@@ -14,27 +16,11 @@ use std::path::{Path, PathBuf};
 pub use crate::bindings::{binding_policies, forget, placeholders};
 pub(crate) use validate::path_pattern;
 
-pub use definitions::{Definition, DefinitionError, McpServer, Probe};
+use overlap::bindings_overlap;
+use shipped::SHIPPED;
 
-/// The files that come with the program.
-const SHIPPED: &[(&str, &str)] = &[
-    (
-        "refero-design-research.toml",
-        include_str!("../../../../connectors/refero-design-research.toml"),
-    ),
-    (
-        "anthropic.toml",
-        include_str!("../../../../connectors/anthropic.toml"),
-    ),
-    (
-        "openai.toml",
-        include_str!("../../../../connectors/openai.toml"),
-    ),
-    (
-        "github.toml",
-        include_str!("../../../../connectors/github.toml"),
-    ),
-];
+pub use definitions::{Definition, DefinitionError, McpServer, Probe};
+pub use fault::Fault;
 
 /// Why a catalog could not be made. Names the file, so that its author can mend it.
 #[derive(Debug, thiserror::Error)]
@@ -129,6 +115,22 @@ impl Catalog {
         self.by_key.values().filter(|d| d.managed)
     }
 
+    /// Every definition, by name.
+    pub fn all(&self) -> impl Iterator<Item = &Definition> {
+        self.by_key.values()
+    }
+
+    /// Names of the definitions whose connectors cannot be in one sandbox with this one's. Not its own.
+    #[must_use]
+    pub fn conflicts(&self, definition: &Definition) -> Vec<&str> {
+        let ours = (&definition.endpoints[..], &definition.places[..]);
+        self.all()
+            .filter(|other| other.key() != definition.key())
+            .filter(|other| bindings_overlap(ours, (&other.endpoints, &other.places)))
+            .map(Definition::key)
+            .collect()
+    }
+
     /// Providers tenants may make connectors of.
     pub fn providers(&self) -> impl Iterator<Item = &str> {
         self.by_key
@@ -156,7 +158,7 @@ fn toml_files(folder: &Path) -> Result<Vec<PathBuf>, CatalogError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Catalog, CatalogError};
+    use super::{Catalog, CatalogError, SHIPPED};
 
     #[test]
     fn every_shipped_definition_parses_and_is_found() {
@@ -165,7 +167,8 @@ mod tests {
         assert_eq!(refero.default_env_name, "REFERO_MCP_TOKEN");
         assert!(refero.mcp.is_some());
         let providers: Vec<_> = catalog.providers().collect();
-        assert_eq!(providers, ["anthropic", "github", "openai"]);
+        assert_eq!(providers.len(), SHIPPED.len() - 1, "one is managed");
+        assert!(providers.contains(&"anthropic") && providers.contains(&"huggingface"));
         assert!(catalog.provider("refero").is_none());
         let anthropic = catalog.of("anthropic/work", "anthropic").unwrap();
         assert_eq!(anthropic.placeholder_prefix, "sk-ant-api03-");
@@ -179,7 +182,8 @@ mod tests {
         fs_err::write(folder.path().join("acme.toml"), other).unwrap();
         fs_err::write(folder.path().join("notes.txt"), "not a definition").unwrap();
         let catalog = Catalog::load(Some(folder.path())).unwrap();
-        assert!(catalog.provider("acme").is_some());
+        let acme = catalog.provider("acme").unwrap();
+        assert_eq!(catalog.conflicts(acme), ["openai"]);
 
         fs_err::write(folder.path().join("openai.toml"), shipped).unwrap();
         let error = Catalog::load(Some(folder.path())).unwrap_err();

@@ -65,7 +65,7 @@ fn managed_view(definition: &Definition, row: Option<&ConnectorRow>) -> Connecto
         id: definition.key().to_owned(),
         uid: definition.key().to_owned(),
         provider: definition.provider.clone(),
-        kind: "managed".to_owned(),
+        kind: definition.kind().to_owned(),
         managed: true,
         display_name: definition.display_name.clone(),
         status: if row.is_some() {

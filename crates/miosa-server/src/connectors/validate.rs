@@ -41,13 +41,13 @@ pub(super) fn check(definition: &Definition) -> Checked {
         "endpoints",
         "must not be empty: a credential belongs somewhere",
     )?;
-    definition.endpoints.iter().try_for_each(endpoint)?;
+    each(&definition.endpoints, endpoint)?;
     require(
         !definition.places.is_empty(),
         "places",
         "must not be empty: a credential is carried somehow",
     )?;
-    definition.places.iter().try_for_each(place)?;
+    each(&definition.places, place)?;
     if let Some(server) = &definition.mcp {
         mcp(server, definition)?;
     }
@@ -55,6 +55,11 @@ pub(super) fn check(definition: &Definition) -> Checked {
         .probe
         .as_ref()
         .map_or(Ok(()), |p| probe(p, definition))
+}
+
+fn each<T>(entries: &[T], check: impl Fn(&T) -> Checked) -> Checked {
+    (entries.iter().enumerate())
+        .try_for_each(|(index, entry)| check(entry).map_err(|error| error.of_entry(index)))
 }
 
 fn names(definition: &Definition) -> Checked {
@@ -147,7 +152,7 @@ pub(crate) fn path_pattern(path: &str) -> Result<(), String> {
     let last = segments.len() - 1;
     for (index, segment) in segments.iter().enumerate() {
         let ok = match *segment {
-            "" => rest.is_empty(),
+            "" => index == last,
             "*" => true,
             "**" => index == last,
             "." | ".." => false,
@@ -157,7 +162,7 @@ pub(crate) fn path_pattern(path: &str) -> Result<(), String> {
         };
         if !ok {
             return Err(format!(
-                "`{path}`: a segment is a literal without escapes, `*` for one, or a last `**` for any rest"
+                "`{path}`: a segment is a literal without escapes, `*` for one, or a last `**` for any rest; none but the last is empty"
             ));
         }
     }
@@ -316,6 +321,8 @@ mod tests {
             ),
             ("path = \"/mcp\"", "path = \"/**/mcp\"", "`endpoints.path`"),
             ("path = \"/mcp\"", "path = \"/m%63p\"", "`endpoints.path`"),
+            ("path = \"/mcp\"", "path = \"//mcp\"", "`endpoints.path`"),
+            ("path = \"/mcp\"", "path = \"/mcp//\"", "`endpoints.path`"),
             (
                 "\"POST\", \"GET\", \"DELETE\"",
                 "\"post\"",
@@ -369,10 +376,19 @@ mod tests {
     }
 
     #[test]
+    fn a_path_may_end_in_a_slash_and_is_that_path_alone() {
+        let text = GOOD.replace("path = \"/mcp\"", "path = \"/mcp/\"");
+        let text = text.replace("refero.design/mcp\"\n", "refero.design/mcp/\"\n");
+        parse(&text).unwrap();
+        let other = text.replace("refero.design/mcp/\"\n", "refero.design/mcp\"\n");
+        assert!(parse(&other).unwrap_err().to_string().contains("`mcp.url`"));
+    }
+
+    #[test]
     fn a_missing_part_is_named() {
         let error = parse("provider = \"x\"").unwrap_err();
         assert!(
-            matches!(error, DefinitionError::Shape(ref text) if text.contains("missing field"))
+            matches!(error, DefinitionError::Shape { ref why, .. } if why.contains("missing field"))
         );
     }
 }

@@ -4,7 +4,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
 use miosa_api::connector::{
-    Connector, CreateConnector, RotateConnector, TokenAnswer, TokenRequest,
+    CatalogEntry, Connector, CreateConnector, RotateConnector, TokenAnswer, TokenRequest,
 };
 use miosa_api::error::ErrorBody;
 use miosa_api::{Data, List};
@@ -12,17 +12,28 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::auth::{Caller, Scope};
-use crate::connectors::stored;
+use crate::connectors::{Definition, stored};
 use crate::http::json::{self, Json, Path};
 use crate::http::page;
 use crate::{ApiError, App};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
+        .routes(routes!(catalog))
         .routes(routes!(list, create))
         .routes(routes!(get, rotate, delete))
         .routes(routes!(token))
         .routes(routes!(supply))
+}
+
+/// What connectors can be made of (`api_key`), or attached (`managed`).
+#[utoipa::path(get, path = "/connect/catalog", tag = "connectors",
+    responses((status = 200, body = List<CatalogEntry>)))]
+async fn catalog(State(app): State<App>, caller: Caller) -> Result<Response, ApiError> {
+    caller.require(Scope::ConnectorsRead)?;
+    Ok(page::whole(
+        app.catalog.all().map(Definition::entry).collect(),
+    ))
 }
 
 /// Managed connectors and the tenant's own. No value is ever listed.

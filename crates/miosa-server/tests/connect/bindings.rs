@@ -130,6 +130,12 @@ async fn what_is_attached_takes_its_variable_and_its_requests() {
         "anthropic/work"
     );
     assert!(!ours.get(AT).await.text.contains(&placeholder));
+    // One of another host is no conflict: it gets as far as the broker, and there is none.
+    let body = json!({ "provider": "openai", "credential": { "value": "sk-another-secret" } });
+    assert_eq!(ours.post("/connect/connectors", body).await.status, 201);
+    ours.post(AT, attach("openai/default", "OPENAI_API_KEY"))
+        .await
+        .is(503, "BROKER_UNAVAILABLE");
 
     // A detach is not done until the broker has forgotten; meanwhile commands no longer see it.
     ours.delete(&format!("{AT}/anthropic%2Fwork"))

@@ -60,6 +60,46 @@ async fn a_managed_connector_is_there_for_everybody_and_read_by_nobody() {
 }
 
 #[tokio::test]
+async fn the_catalog_says_what_can_be_made_and_where_it_may_go() {
+    let world = World::start().await;
+    let ours = world.tenant("ours").await;
+    let answer = ours.get("/connect/catalog").await;
+    let entries = answer.data().as_array().unwrap();
+    let entry = |key: &str| {
+        let of = |e: &&Value| e["provider"] == key;
+        entries.iter().find(of).unwrap_or_else(|| panic!("{key}"))
+    };
+    let gitlab = entry("gitlab");
+    assert_eq!(
+        (&gitlab["type"], &gitlab["default_env_name"]),
+        (&json!("api_key"), &json!("GITLAB_TOKEN"))
+    );
+    assert_eq!(gitlab["hosts"], json!(["gitlab.com"]));
+    assert!(gitlab.get("uid").is_none() && gitlab.get("mcp").is_none());
+    let refero = entry("refero");
+    assert_eq!(
+        (&refero["type"], &refero["uid"], &refero["mcp"]),
+        (
+            &json!("managed"),
+            &json!("refero/design-research"),
+            &json!("refero")
+        )
+    );
+    // Each that is not managed can be made.
+    for entry in entries.iter().filter(|entry| entry["type"] == "api_key") {
+        let body = json!({ "provider": entry["provider"], "credential": { "value": "a-value-long-enough" } });
+        assert_eq!(
+            ours.post("/connect/connectors", body).await.status,
+            201,
+            "{entry}"
+        );
+    }
+    let narrow = world.key(&ours, &["sandboxes:read"]).await;
+    narrow.get("/connect/catalog").await.is(403, "FORBIDDEN");
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn a_secret_goes_in_and_no_answer_or_file_holds_it() {
     let world = World::start().await;
     let ours = world.tenant("ours").await;
