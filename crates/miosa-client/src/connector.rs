@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use miosa_api::connector::{
-    AttachConnector, Binding, Connector, Preflight, PreflightRequest, TokenAnswer,
+    AttachConnector, Binding, CatalogEntry, Connector, Preflight, PreflightRequest, TokenAnswer,
 };
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -86,6 +86,14 @@ pub struct TokenQuery {
 }
 
 impl Client {
+    /// What connectors can be made of, or attached.
+    ///
+    /// # Errors
+    /// As every call.
+    pub async fn connector_catalog(&self) -> Result<Answer<Vec<CatalogEntry>>, ClientError> {
+        self.get("/connect/catalog").answer().await
+    }
+
     /// All connectors the caller may use.
     ///
     /// # Errors

@@ -1,5 +1,8 @@
 //! `miosa connectors`: credentials that are stored once and used by reference.
 
+mod definition;
+
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -24,6 +27,14 @@ pub enum Connectors {
     /// Show one connector and where its credential may go
     #[command(after_help = "Examples:\n  miosa connectors show refero/design-research")]
     Show(Uid),
+    /// List what connectors can be made of: provider, variable, hosts
+    #[command(
+        after_help = "Examples:\n  miosa connectors catalog\n  miosa connectors catalog --json"
+    )]
+    Catalog,
+    /// Check a definition file as the server does, without a server
+    #[command(after_help = "Examples:\n  miosa connectors validate ./acme.toml --json")]
+    Validate(Definition),
     /// Store a credential
     #[command(after_help = "Examples:\n  \
         printf '%s' \"$KEY\" | miosa connectors create anthropic --name workspace-claude --stdin\n  \
@@ -45,6 +56,8 @@ pub enum Connectors {
     Token(Token),
 }
 
+pub use definition::validate;
+
 /// Which connector.
 #[derive(Args)]
 pub struct Uid {
@@ -52,10 +65,18 @@ pub struct Uid {
     uid: String,
 }
 
+/// A definition of a connector.
+#[derive(Args)]
+pub struct Definition {
+    /// TOML file
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+}
+
 /// A new connector.
 #[derive(Args)]
 pub struct Create {
-    /// Provider: `anthropic`, `openai`, `github`, …
+    /// Provider, of `miosa connectors catalog`
     provider: String,
     /// Kind of credential
     #[arg(long = "type", default_value = "api-key", value_name = "TYPE")]
@@ -122,6 +143,8 @@ impl Connectors {
     ) -> Result<ExitCode> {
         match self {
             Self::List => list(client, printer).await,
+            Self::Catalog => definition::catalog(client, printer).await,
+            Self::Validate(args) => definition::validate(&args, printer),
             Self::Show(args) => show(args, client, printer).await,
             Self::Create(args) => create(args, settings, client, printer).await,
             Self::Rotate(args) => rotate(args, client, printer).await,

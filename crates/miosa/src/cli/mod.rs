@@ -235,6 +235,9 @@ fn run(cli: Cli, printer: &Printer) -> Result<ExitCode> {
         Command::Egress(args) if args.standalone => roles::egress_standalone(&args.config),
         Command::Egress(args) => roles::egress(&args.config),
         Command::Keys(command) => command.run(printer),
+        Command::Connectors(connectors::Connectors::Validate(args)) => {
+            connectors::validate(&args, printer)
+        }
         Command::Security(command) => command.run(printer),
         Command::Config(command) => command.run(&globals, printer),
         Command::Context(command) => command.run(&globals, printer),

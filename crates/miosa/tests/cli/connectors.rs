@@ -185,3 +185,64 @@ fn a_table_for_people_and_an_array_for_programs() {
         json!([connector()])
     );
 }
+
+#[test]
+fn the_catalog_is_a_table_of_what_can_be_made() {
+    let entry = json!({
+        "provider": "gitlab", "type": "api_key", "display_name": "GitLab", "default_env_name": "GITLAB_TOKEN",
+        "hosts": ["gitlab.com"], "endpoints": ["GET https://gitlab.com/api/v4/user"], "probe": true
+    });
+    let answer = json!({"data": [entry.clone()]});
+    let routes = Router::new().route("/connect/catalog", get(|| async { Json(answer) }));
+    let server = Server::start(routes);
+    let cli = Cli::new(&server);
+    let outcome = cli.run(&["connectors", "catalog"]);
+    let lines: Vec<&str> = outcome.stdout.lines().collect();
+    assert_eq!(
+        lines[0], "PROVIDER  TYPE     VARIABLE      HOSTS",
+        "{outcome:?}"
+    );
+    assert_eq!(lines[1], "gitlab    api_key  GITLAB_TOKEN  gitlab.com");
+    assert_eq!(
+        cli.run(&["connectors", "catalog", "--json"]).json(),
+        json!([entry])
+    );
+}
+
+#[test]
+fn a_definition_is_checked_without_a_server() {
+    let server = server();
+    let cli = Cli::new(&server);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("acme.toml");
+    let path = file.to_str().unwrap();
+    let text = include_str!("../../../../connectors/gitlab.toml");
+    fs_err::write(&file, text.replace("\"gitlab\"", "\"acme\"")).unwrap();
+    let outcome = cli.run(&["connectors", "validate", path, "--json"]);
+    assert_eq!(outcome.code, 0, "{outcome:?}");
+    let answer = outcome.json();
+    assert_eq!(answer["valid"], true);
+    assert_eq!(answer["definition"]["provider"], "acme");
+    assert_eq!(answer["conflicts_with"], json!(["gitlab"]));
+
+    let bad = text.replace("\"private-token\"", "\"content-length\"");
+    fs_err::write(&file, &bad).unwrap();
+    let outcome = cli.run(&["connectors", "validate", path, "--json"]);
+    assert_eq!(outcome.code, 1, "{outcome:?}");
+    let error = &outcome.json()["error"];
+    let line = 1 + bad
+        .split("\"content-length\"")
+        .next()
+        .unwrap()
+        .matches('\n')
+        .count();
+    assert_eq!(error["code"], "CLI_INVALID_DEFINITION");
+    assert_eq!(error["details"]["line"], line);
+    assert_eq!(error["details"]["field"], "places[0].name");
+    let shown = cli.run(&["connectors", "validate", path]).stderr;
+    assert!(
+        shown.contains(&format!("{path}:{line}: `places[0].name`")),
+        "{shown}"
+    );
+    assert!(server.seen().is_empty(), "nobody was asked");
+}
