@@ -82,6 +82,8 @@ codes! {
     MethodNotAllowed = "METHOD_NOT_ALLOWED", 405, false;
     /// A name that is taken.
     NameTaken = "NAME_TAKEN", 409, false;
+    /// A live workspace has this name.
+    WorkspaceNameExists = "WORKSPACE_NAME_EXISTS", 409, false;
     /// Same idempotency key, other body.
     IdempotencyPayloadMismatch = "IDEMPOTENCY_PAYLOAD_MISMATCH", 409, false;
     /// The first request with this idempotency key has not ended.
@@ -157,6 +159,8 @@ codes! {
     UnknownHarness = "UNKNOWN_HARNESS", 422, false;
     /// The runner's program is not in the template.
     AgentNotInstalled = "AGENT_NOT_INSTALLED", 422, false;
+    /// No agent runs in this sandbox.
+    NoAgentRun = "NO_AGENT_RUN", 409, false;
     /// The run has ended.
     RunEnded = "RUN_ENDED", 409, false;
     /// Device login: not yet approved.

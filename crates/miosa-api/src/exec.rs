@@ -75,6 +75,8 @@ pub struct StartCommand {
     pub stdin: Option<String>,
     /// User inside the sandbox.
     pub user: Option<String>,
+    /// Whether the command outlives the request.
+    pub detached: Option<bool>,
 }
 
 /// A detached command.

@@ -3,7 +3,7 @@
 //! Three kinds of types live here, each with its own audience:
 //!
 //! * the **public API** (`sandbox`, `exec`, `file`, `connector`, `run`, `template`, `preview`,
-//!   `event`, `audit`, `egress`, `identity`): what CLI, SDKs and MCP speak with the control plane;
+//!   `event`, `audit`, `egress`, `identity`, `workspace`): what CLI, SDKs and MCP speak with the control plane;
 //! * the **guest protocol** (`guest`): what the host speaks with the guest agent in a sandbox;
 //! * the **broker protocol** (`broker`): what server and shim speak with the egress broker.
 //!
@@ -27,6 +27,7 @@ pub mod preview;
 pub mod run;
 pub mod sandbox;
 pub mod template;
+pub mod workspace;
 
 use serde::{Deserialize, Serialize};
 

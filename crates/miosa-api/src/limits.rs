@@ -68,6 +68,12 @@ pub const ENV_VALUE_BYTES_MAX: usize = 128 * 1024;
 pub const PAGE_SIZE_DEFAULT: u32 = 20;
 /// Rows of a page at most.
 pub const PAGE_SIZE_MAX: u32 = 100;
+/// Paths of one export: each is looked at before the first byte.
+pub const EXPORT_PATHS_MAX: usize = 100;
+/// How long packing an export may take: as an upload, as slow as the caller reads.
+pub const EXPORT_TIMEOUT: Duration = Duration::from_secs(3600);
+/// A workspace's name: a line in a list.
+pub const WORKSPACE_NAME_CHARS_MAX: usize = 120;
 /// How long an idempotency key is remembered.
 pub const IDEMPOTENCY_TTL: Duration = Duration::from_secs(24 * 3600);
 /// Requests a minute and key.

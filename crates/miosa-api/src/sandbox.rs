@@ -189,6 +189,12 @@ pub struct Sandbox {
     pub tenant_id: String,
     /// Workspace.
     pub workspace_id: Option<String>,
+    /// Its handle, if it was made here.
+    #[serde(default)]
+    pub workspace_slug: Option<String>,
+    /// Its name, if it was made here.
+    #[serde(default)]
+    pub workspace_name: Option<String>,
     /// White-label attribution.
     pub external_user_id: Option<String>,
     /// White-label attribution.

@@ -10,11 +10,10 @@ use std::time::Duration;
 
 use miosa_api::audit::AuditEvent;
 use miosa_api::audit_chain::{Report, Verifier};
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio::sync::Mutex;
 
+use crate::clock::parse_rfc3339;
 use crate::{ApiError, App, store};
 
 const CHUNK_BYTES: u64 = 1024 * 1024;
@@ -95,10 +94,7 @@ async fn store_lines(app: &App, name: &str, lines: &[u8], offset: u64) -> Result
 }
 
 fn at_ms(text: &str) -> i64 {
-    OffsetDateTime::parse(text, &Rfc3339)
-        .ok()
-        .and_then(|at| i64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok())
-        .unwrap_or(0)
+    parse_rfc3339(text).unwrap_or(0)
 }
 
 /// Catches up now and then until the server ends.

@@ -56,12 +56,16 @@ pub enum Scope {
     AuditRead,
     /// See, make and revoke keys.
     KeysWrite,
+    /// See workspaces.
+    WorkspacesRead,
+    /// Make, change and delete workspaces.
+    WorkspacesWrite,
     /// What only the operator does: managed tokens. Held by `*` alone.
     Operator,
 }
 
 impl Scope {
-    const HANDED_OUT: [Self; 14] = [
+    const HANDED_OUT: [Self; 16] = [
         Self::SandboxesRead,
         Self::SandboxesWrite,
         Self::SandboxesExec,
@@ -76,6 +80,8 @@ impl Scope {
         Self::NetworkWrite,
         Self::AuditRead,
         Self::KeysWrite,
+        Self::WorkspacesRead,
+        Self::WorkspacesWrite,
     ];
 
     /// The scope as it is written in a key.
@@ -96,6 +102,8 @@ impl Scope {
             Self::NetworkWrite => "network:write",
             Self::AuditRead => "audit:read",
             Self::KeysWrite => "api-keys:write",
+            Self::WorkspacesRead => "workspaces:read",
+            Self::WorkspacesWrite => "workspaces:write",
             Self::Operator => "operator",
         }
     }
@@ -132,6 +140,12 @@ impl Caller {
             ErrorCode::Forbidden,
             format!("this key lacks the scope {}", scope.as_str()),
         ))
+    }
+
+    /// What the key may do.
+    #[must_use]
+    pub fn scopes(&self) -> &[String] {
+        &self.scopes
     }
 
     /// Whether the key holds all of these scopes, so that it may pass them on.
@@ -218,7 +232,7 @@ pub async fn mint(
     name: &str,
     scopes: &[String],
 ) -> Result<(String, KeyRow), sqlx::Error> {
-    let key = format!("{KEY_PREFIX}{}", hex::encode(rand::random::<[u8; 32]>()));
+    let key = random_key();
     let row = KeyRow {
         id: uuid::Uuid::now_v7().to_string(),
         tenant_id: tenant_id.to_owned(),
@@ -232,6 +246,18 @@ pub async fn mint(
     };
     api_keys::insert(pool, &row, &hash(&key)).await?;
     Ok((key, row))
+}
+
+/// Gives a stored key a new value; the old one is no key from then on.
+pub async fn renew(pool: &AnyPool, mut row: KeyRow) -> Result<(String, KeyRow), sqlx::Error> {
+    let key = random_key();
+    key[..SHOWN_CHARS].clone_into(&mut row.key_prefix);
+    api_keys::replace_value(pool, &row, &hash(&key)).await?;
+    Ok((key, row))
+}
+
+fn random_key() -> String {
+    format!("{KEY_PREFIX}{}", hex::encode(rand::random::<[u8; 32]>()))
 }
 
 /// Token buckets, one a key: a minute's worth at most, refilled evenly.

@@ -23,8 +23,14 @@ const READ_ROWS: i64 = 500;
 #[derive(Debug)]
 pub struct Events {
     last_id: AtomicI64,
-    /// Ids of sandboxes with something new.
-    news: broadcast::Sender<String>,
+    news: broadcast::Sender<News>,
+}
+
+/// Where there is something new.
+#[derive(Debug, Clone)]
+struct News {
+    tenant_id: String,
+    sandbox_id: String,
 }
 
 impl Events {
@@ -50,18 +56,55 @@ pub async fn emit(app: &App, tenant_id: &str, sandbox_id: &str, kind: &str, data
     };
     match store::events::insert(&app.pool, tenant_id, &event, at_ms).await {
         // No listener is no failure.
-        Ok(()) => drop(app.events.news.send(event.sandbox_id)),
+        Ok(()) => drop(app.events.news.send(News {
+            tenant_id: tenant_id.to_owned(),
+            sandbox_id: event.sandbox_id,
+        })),
         Err(error) => tracing::error!(%error, kind, "an event was lost"),
     }
 }
 
-/// Events of one sandbox after an id, for as long as the caller listens and the server runs.
-pub fn follow(app: App, sandbox_id: String, after: i64) -> impl Stream<Item = Event> + Send {
+/// Whose events are followed.
+#[derive(Debug, Clone)]
+pub enum Of {
+    /// One sandbox's.
+    Sandbox(String),
+    /// Those of all of a tenant's sandboxes.
+    Tenant(String),
+}
+
+impl Of {
+    async fn after(&self, app: &App, id: i64) -> Result<Vec<Event>, sqlx::Error> {
+        let pool = &app.pool;
+        match self {
+            Self::Sandbox(sandbox) => store::events::after(pool, sandbox, id, READ_ROWS).await,
+            Self::Tenant(tenant) => {
+                store::events::of_tenant_after(pool, tenant, id, READ_ROWS).await
+            }
+        }
+    }
+
+    fn is_about(&self, news: &News) -> bool {
+        match self {
+            Self::Sandbox(id) => news.sandbox_id == *id,
+            Self::Tenant(id) => news.tenant_id == *id,
+        }
+    }
+}
+
+/// Id of the newest event so far.
+#[must_use]
+pub fn newest(app: &App) -> i64 {
+    app.events.last_id.load(Ordering::Relaxed)
+}
+
+/// Events after an id, for as long as the caller listens and the server runs.
+pub fn follow(app: App, of: Of, after: i64) -> impl Stream<Item = Event> + Send {
     stream! {
         let mut news = app.events.news.subscribe();
         let mut last = after;
         loop {
-            match store::events::after(&app.pool, &sandbox_id, last, READ_ROWS).await {
+            match of.after(&app, last).await {
                 Ok(events) => {
                     let more = events.len() as i64 == READ_ROWS;
                     for event in events {
@@ -75,17 +118,17 @@ pub fn follow(app: App, sandbox_id: String, after: i64) -> impl Stream<Item = Ev
                     return;
                 }
             }
-            if !wait_for(&app, &mut news, &sandbox_id).await { return; }
+            if !wait_for(&app, &mut news, &of).await { return; }
         }
     }
 }
 
-async fn wait_for(app: &App, news: &mut broadcast::Receiver<String>, sandbox_id: &str) -> bool {
+async fn wait_for(app: &App, news: &mut broadcast::Receiver<News>, of: &Of) -> bool {
     loop {
         tokio::select! {
             () = app.shutdown.cancelled() => return false,
             told = news.recv() => match told {
-                Ok(id) if id != sandbox_id => {}
+                Ok(news) if !of.is_about(&news) => {}
                 Ok(_) | Err(broadcast::error::RecvError::Lagged(_)) => return true,
                 Err(broadcast::error::RecvError::Closed) => return false,
             }

@@ -4,11 +4,17 @@ use miosa_api::sandbox::{Sandbox, SandboxState};
 
 use crate::clock::{now_ms, rfc3339};
 use crate::store::sandboxes::SandboxRow;
+use crate::store::workspaces;
 use crate::{ApiError, App, preview};
 
 /// The public object of a row.
 pub async fn sandbox(app: &App, row: SandboxRow) -> Result<Sandbox, ApiError> {
     let preview_url = preview::first_url(app, &row.id).await?;
+    let workspace = match &row.workspace_id {
+        Some(id) => workspaces::get(&app.pool, &row.tenant_id, id).await?,
+        None => None,
+    };
+    let (workspace_slug, workspace_name) = workspace.map(|w| (w.slug, w.name)).unzip();
     let state = row.state();
     let small = |value: i64| u32::try_from(value).unwrap_or(u32::MAX);
     Ok(Sandbox {
@@ -42,6 +48,8 @@ pub async fn sandbox(app: &App, row: SandboxRow) -> Result<Sandbox, ApiError> {
         boot_ms: row.boot_ms,
         tenant_id: row.tenant_id,
         workspace_id: row.workspace_id,
+        workspace_slug,
+        workspace_name,
         external_user_id: row.external_user_id,
         external_workspace_id: row.external_workspace_id,
         external_project_id: row.external_project_id,

@@ -49,6 +49,8 @@ fn takes_part(path: &str) -> bool {
         || path.ends_with("/stream")
         || path.contains("/connect/token/")
         || path.ends_with("/api-keys")
+        || path.ends_with("/rotate")
+        || path.ends_with("/shares")
         || path.ends_with("/preview-token")
         || path.ends_with("/share"))
 }

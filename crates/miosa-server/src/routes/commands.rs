@@ -2,15 +2,16 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use http::HeaderMap;
 use miosa_api::error::{ErrorBody, ErrorCode};
-use miosa_api::exec::{Command, StartCommand};
+use miosa_api::exec::{Command, ExecRequest, ExecResult, StartCommand};
 use miosa_api::{Data, List};
 use serde::Deserialize;
 use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::access;
+use super::{access, exec};
 use crate::auth::{Caller, Scope};
 use crate::command::{self, SIGKILL};
 use crate::guest::Guest;
@@ -110,16 +111,45 @@ async fn end(app: &App, caller: &Caller, id: &str, wanted: &str) -> Result<Comma
     Ok(command)
 }
 
-/// Starts a command that outlives the request.
+/// Starts a command that outlives the request; with `detached: false` it runs to its end first, and the
+/// answer holds its output. The Python SDK, which leaves the field out, means the latter.
 #[utoipa::path(post, path = "/sandboxes/{id}/commands", tag = "commands", params(("id" = String, Path)), request_body = StartCommand,
-    responses((status = 201, body = Data<Command>), (status = 409, body = ErrorBody)))]
+    responses((status = 200, body = Data<ExecResult>), (status = 201, body = Data<Command>), (status = 409, body = ErrorBody),
+    (status = 422, body = ErrorBody)))]
 async fn start(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<String>,
+    headers: HeaderMap,
     Json(body): Json<StartCommand>,
 ) -> Result<Response, ApiError> {
-    begin(app, caller, id, body).await
+    if body.detached.unwrap_or_else(|| !is_python_sdk(&headers)) {
+        return begin(app, caller, id, body).await;
+    }
+    caller.require(Scope::SandboxesExec)?;
+    let request = ExecRequest {
+        command: body.command.clone(),
+        cwd: body.cwd,
+        env: body.env,
+        timeout: body.timeout,
+        stdin: body.stdin,
+        user: body.user,
+        ..ExecRequest::default()
+    };
+    let done = exec::to_its_end(&app, &caller, &id, request).await?;
+    let mut shown = serde_json::to_value(done).map_err(ApiError::internal)?;
+    shown["status"] = "exited".into();
+    shown["name"] = body.name.into();
+    shown["command"] = body.command.into();
+    Ok(json::data(shown))
+}
+
+/// Its `commands.run` waits, where the CLI of the hosted service sends the same body and means a
+/// detached command.
+fn is_python_sdk(headers: &HeaderMap) -> bool {
+    ["x-miosa-client-id", "user-agent"].iter().any(|name| {
+        json::header_text(headers, name).is_some_and(|value| value.starts_with("miosa-python/"))
+    })
 }
 
 /// Commands that run or are remembered.

@@ -8,13 +8,11 @@ use miosa_api::audit_chain::Report;
 use miosa_api::error::ErrorBody;
 use serde::Deserialize;
 use serde_json::json;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::auth::{Caller, Scope};
-use crate::clock::now_ms;
+use crate::clock::{now_ms, parse_rfc3339};
 use crate::http::json::{self, Path, Query};
 use crate::store::audit_query::{self, Filter};
 use crate::{ApiError, App, audit};
@@ -145,16 +143,12 @@ pub(super) fn moment(field: &str, text: &str) -> Result<Option<i64>, ApiError> {
     if let Some(age_ms) = age_ms(text) {
         return Ok(Some(now_ms() - age_ms));
     }
-    OffsetDateTime::parse(text, &Rfc3339)
-        .ok()
-        .and_then(|at| i64::try_from(at.unix_timestamp_nanos() / 1_000_000).ok())
-        .map(Some)
-        .ok_or_else(|| {
-            ApiError::invalid(
-                field,
-                "it is a time such as 2026-01-31T08:00:00Z, or an age such as 15m, 24h, 7d",
-            )
-        })
+    parse_rfc3339(text).map(Some).ok_or_else(|| {
+        ApiError::invalid(
+            field,
+            "it is a time such as 2026-01-31T08:00:00Z, or an age such as 15m, 24h, 7d",
+        )
+    })
 }
 
 fn age_ms(text: &str) -> Option<i64> {

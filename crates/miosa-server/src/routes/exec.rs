@@ -38,28 +38,38 @@ async fn exec(
     Json(body): Json<ExecRequest>,
 ) -> Result<Response, ApiError> {
     caller.require(Scope::SandboxesExec)?;
-    let row = access::running(&app, &caller, &id).await?;
-    let start = command::attached(&app, &row, body).await?;
-    let _in_use = app.activity.hold(&id);
+    Ok(json::data(to_its_end(&app, &caller, &id, body).await?))
+}
+
+/// Runs a command and waits; the caller's scope was checked.
+pub(super) async fn to_its_end(
+    app: &App,
+    caller: &Caller,
+    id: &str,
+    body: ExecRequest,
+) -> Result<ExecResult, ApiError> {
+    let row = access::running(app, caller, id).await?;
+    let start = command::attached(app, &row, body).await?;
+    let _in_use = app.activity.hold(id);
     events::emit(
-        &app,
+        app,
         &caller.tenant_id,
-        &id,
+        id,
         "sandbox.exec.started",
         json!({}),
     )
     .await;
     let since = std::time::Instant::now();
-    let done = app.guest(&id).exec(&start).await?;
-    completed(&app, &caller, &id, done.exit).await;
-    Ok(json::data(ExecResult {
+    let done = app.guest(id).exec(&start).await?;
+    completed(app, caller, id, done.exit).await;
+    Ok(ExecResult {
         stdout: String::from_utf8_lossy(&done.stdout).into_owned(),
         stderr: String::from_utf8_lossy(&done.stderr).into_owned(),
         exit_code: done.exit.code,
         timed_out: done.exit.timed_out,
         truncated: done.truncated,
         duration_ms: u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
-    }))
+    })
 }
 
 /// Runs a command; `stdout` and `stderr` events with a `line` each, then `exit`.

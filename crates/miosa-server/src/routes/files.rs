@@ -148,8 +148,13 @@ async fn read_by_path(
 async fn raw(app: App, caller: Caller, id: String, path: String) -> Result<Response, ApiError> {
     caller.require(Scope::SandboxesRead)?;
     let row = access::running(&app, &caller, &id).await?;
-    let answer = app.guest(&id).read(&inside(&row, &path)?).await?;
-    let in_use = app.activity.hold(&id);
+    content(&app, &id, &inside(&row, &path)?).await
+}
+
+/// The bytes of a file of a running sandbox, as an answer.
+pub(super) async fn content(app: &App, id: &str, path: &str) -> Result<Response, ApiError> {
+    let answer = app.guest(id).read(path).await?;
+    let in_use = app.activity.hold(id);
     let length = answer.headers().get(header::CONTENT_LENGTH).cloned();
     let pieces = BodyDataStream::new(answer.into_body()).map(move |piece| {
         let _held = &in_use;

@@ -248,16 +248,21 @@ async fn list(
     Ok(json::data(listing(&app, &caller, &id, query, 1).await?))
 }
 
-/// What a folder holds, three levels deep when not said otherwise.
+/// A folder as one node of a tree, three levels deep when not said otherwise.
 #[utoipa::path(get, path = "/sandboxes/{id}/files/tree", tag = "files", params(("id" = String, Path), FolderQuery),
-    responses((status = 200, body = Data<Listing>), (status = 404, body = ErrorBody)))]
+    responses((status = 200, body = Object), (status = 404, body = ErrorBody)))]
 async fn tree(
     State(app): State<App>,
     caller: Caller,
     Path(id): Path<String>,
     Query(query): Query<FolderQuery>,
 ) -> Result<Response, ApiError> {
-    Ok(json::data(listing(&app, &caller, &id, query, 3).await?))
+    let folder = listing(&app, &caller, &id, query, 3).await?;
+    let name = folder.path.rsplit('/').next().unwrap_or_default();
+    Ok(json::data(json!({
+        "name": name, "type": "dir", "is_dir": true, "path": folder.path,
+        "entries": folder.entries, "children": folder.entries,
+    })))
 }
 
 /// Removes a file, or with `recursive` a folder.

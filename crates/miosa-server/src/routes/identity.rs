@@ -1,7 +1,7 @@
 //! Who calls: tenant, balance, keys.
 
 use axum::extract::State;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use miosa_api::Data;
 use miosa_api::error::ErrorBody;
 use miosa_api::identity::Tenant;
@@ -17,7 +17,9 @@ use crate::{ApiError, App};
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(current_tenant))
+        .routes(routes!(tenant_plan))
         .routes(routes!(billing_overview))
+        .routes(routes!(credit_balance))
         .routes(routes!(whoami))
         .routes(routes!(runtime_capabilities))
 }
@@ -27,6 +29,19 @@ pub(super) fn routes() -> OpenApiRouter<App> {
     responses((status = 200, body = Data<Tenant>), (status = 401, body = ErrorBody)))]
 async fn current_tenant(State(app): State<App>, caller: Caller) -> Result<Response, ApiError> {
     Ok(json::data(tenant(&app, &caller).await?))
+}
+
+/// The same under another name of it.
+#[utoipa::path(get, path = "/tenant/plan", tag = "identity",
+    responses((status = 200, body = Data<Tenant>), (status = 401, body = ErrorBody)))]
+async fn tenant_plan(app: State<App>, caller: Caller) -> Result<Response, ApiError> {
+    current_tenant(app, caller).await
+}
+
+/// Nothing is billed here, so nothing is owned or owed.
+#[utoipa::path(get, path = "/credits/balance", tag = "identity", responses((status = 200, body = Object)))]
+async fn credit_balance(caller: Caller) -> Response {
+    axum::Json(json!({ "tenant_id": caller.tenant_id, "balance_credits": 0 })).into_response()
 }
 
 /// Nothing is billed here; clients read a balance all the same.
@@ -40,7 +55,8 @@ async fn billing_overview(_: Caller) -> Response {
 async fn whoami(State(app): State<App>, caller: Caller) -> Result<Response, ApiError> {
     let tenant = tenant(&app, &caller).await?;
     Ok(json::data(
-        json!({ "tenant": tenant, "key_id": caller.key_id, "api_key_prefix": caller.key_prefix }),
+        json!({ "tenant": tenant, "key_id": caller.key_id, "api_key_prefix": caller.key_prefix,
+            "scopes": caller.scopes() }),
     ))
 }
 

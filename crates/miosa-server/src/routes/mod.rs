@@ -15,6 +15,7 @@ mod egress_secrets;
 mod env;
 mod events;
 mod exec;
+mod exports;
 mod files;
 mod files_json;
 mod identity;
@@ -23,13 +24,17 @@ mod lifecycle;
 mod logs;
 mod measure;
 mod previews;
+mod run_results;
 mod runs;
 mod sandbox_connectors;
 mod sandbox_egress;
 mod sandboxes;
 mod services;
+mod shares;
 mod template_builds;
 mod templates;
+mod usage;
+mod workspaces;
 
 use axum::Router;
 use axum::extract::Request;
@@ -64,6 +69,7 @@ fn keyed() -> OpenApiRouter<App> {
         .merge(connect::routes())
         .merge(sandbox_connectors::routes())
         .merge(runs::routes())
+        .merge(run_results::routes())
         .merge(egress::routes())
         .merge(egress_policies::routes())
         .merge(egress_rules::routes())
@@ -73,6 +79,10 @@ fn keyed() -> OpenApiRouter<App> {
         .merge(sandbox_egress::routes())
         .merge(templates::routes())
         .merge(previews::routes())
+        .merge(shares::routes())
+        .merge(exports::routes())
+        .merge(workspaces::routes())
+        .merge(usage::routes())
 }
 
 /// Routes that need none.

@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get as on_get, post as on_post};
 use futures_util::StreamExt;
 use http::HeaderMap;
-use miosa_api::error::ErrorBody;
+use miosa_api::error::{ErrorBody, ErrorCode};
 use miosa_api::limits::RUN_WAIT_MAX;
 use miosa_api::run::{CreateRun, Run, RunEvent};
 use miosa_api::{Data, List};
@@ -146,7 +146,7 @@ async fn list(
     Ok(page.list(rows.into_iter().map(RunRow::view).collect(), total))
 }
 
-async fn run(app: &App, caller: &Caller, id: &str) -> Result<RunRow, ApiError> {
+pub(super) async fn run(app: &App, caller: &Caller, id: &str) -> Result<RunRow, ApiError> {
     caller.require(Scope::RunsRead)?;
     runs::get(&app.pool, &caller.tenant_id, id)
         .await?
@@ -326,7 +326,7 @@ const CANCEL_WAIT: Duration = Duration::from_secs(8);
 
 /// Stops every agent that runs in a sandbox.
 #[utoipa::path(post, path = "/sandboxes/{id}/agent/stop", tag = "runs", params(("id" = String, Path)),
-    responses((status = 200, body = Object), (status = 404, body = ErrorBody)))]
+    responses((status = 200, body = Object), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
 async fn stop_agents(
     State(app): State<App>,
     caller: Caller,
@@ -337,5 +337,11 @@ async fn stop_agents(
         .await?
         .ok_or_else(|| ApiError::not_found("sandbox", &id))?;
     let stopped = crate::runs::stop_all(&app, &sandbox.id).await?;
+    if stopped.is_empty() {
+        return Err(ApiError::new(
+            ErrorCode::NoAgentRun,
+            format!("no agent runs in the sandbox {id}"),
+        ));
+    }
     Ok(json::data(json!({ "stopped": stopped.len(), "run_ids": stopped })).into_response())
 }

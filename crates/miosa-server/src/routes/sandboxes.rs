@@ -23,6 +23,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(create, list))
         .routes(routes!(by_name))
         .routes(routes!(get, patch, delete))
+        .routes(routes!(set_tags))
 }
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -159,6 +160,27 @@ async fn patch(
     };
     let patched = tokio::spawn(work).await.map_err(ApiError::internal)??;
     Ok(json::data(patched))
+}
+
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+struct Tags {
+    tags: Vec<String>,
+}
+
+/// Replaces the labels.
+#[utoipa::path(patch, path = "/sandboxes/{id}/tags", tag = "sandboxes", params(("id" = String, Path)), request_body = Tags,
+    responses((status = 200, body = Data<Sandbox>), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
+async fn set_tags(
+    state: State<App>,
+    caller: Caller,
+    id: Path<String>,
+    Json(body): Json<Tags>,
+) -> Result<Response, ApiError> {
+    let change = PatchSandbox {
+        tags: Some(body.tags),
+        ..PatchSandbox::default()
+    };
+    patch(state, caller, id, Json(change)).await
 }
 
 /// Destroys a sandbox: processes, disk, bindings.

@@ -1,5 +1,8 @@
-//! Files a run changed: what is newer than the run's start, below its working directory.
+//! Files a run changed: what is newer than the run's start, below its working directory. A file's id is its
+//! path in a form that is one segment of an address.
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use miosa_api::guest::ExecStart;
 use serde_json::{Value, json};
 
@@ -38,7 +41,7 @@ fn parse(bytes: &[u8]) -> Vec<Value> {
         .map(|row| {
             let mtime = row[2].split('.').next().and_then(|s| s.parse::<i64>().ok());
             json!({
-                "id": row[0],
+                "id": URL_SAFE_NO_PAD.encode(row[0]),
                 "path": row[0],
                 "name": row[0].rsplit('/').next(),
                 "size": row[1].parse::<u64>().unwrap_or(0),

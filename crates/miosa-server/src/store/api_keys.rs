@@ -88,6 +88,53 @@ pub async fn list(pool: &AnyPool, tenant_id: &str) -> Result<Vec<KeyRow>, sqlx::
     .await
 }
 
+/// One of a tenant's, revoked ones included.
+pub async fn get(pool: &AnyPool, tenant_id: &str, id: &str) -> Result<Option<KeyRow>, sqlx::Error> {
+    sqlx::query_as(
+        "select k.id, k.tenant_id, t.slug as tenant_slug, k.name, k.key_prefix, k.scopes, k.rate_limit_rpm, \
+         k.status, k.created_at from api_keys k join tenants t on t.id = k.tenant_id \
+         where k.tenant_id = $1 and k.id = $2",
+    )
+    .bind(tenant_id)
+    .bind(id)
+    .fetch_optional(pool)
+    .await
+}
+
+/// Writes name, scopes and rate of an active key.
+pub async fn save(pool: &AnyPool, row: &KeyRow) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update api_keys set name = $3, scopes = $4, rate_limit_rpm = $5 \
+         where tenant_id = $1 and id = $2 and status = 'active'",
+    )
+    .bind(&row.tenant_id)
+    .bind(&row.id)
+    .bind(&row.name)
+    .bind(&row.scopes)
+    .bind(row.rate_limit_rpm)
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
+/// Replaces the value of an active key.
+pub async fn replace_value(
+    pool: &AnyPool,
+    row: &KeyRow,
+    key_hash: &str,
+) -> Result<(), sqlx::Error> {
+    sqlx::query(
+        "update api_keys set key_hash = $3, key_prefix = $4 where tenant_id = $1 and id = $2 and status = 'active'",
+    )
+    .bind(&row.tenant_id)
+    .bind(&row.id)
+    .bind(key_hash)
+    .bind(&row.key_prefix)
+    .execute(pool)
+    .await?;
+    Ok(())
+}
+
 /// Revokes a key; whether there was one.
 pub async fn revoke(pool: &AnyPool, tenant_id: &str, id: &str) -> Result<bool, sqlx::Error> {
     let done = sqlx::query(

@@ -70,6 +70,24 @@ pub async fn after(
     Ok(rows.into_iter().map(Row::event).collect())
 }
 
+/// Events of all of a tenant's sandboxes after an id, oldest first.
+pub async fn of_tenant_after(
+    pool: &AnyPool,
+    tenant_id: &str,
+    id: i64,
+    limit: i64,
+) -> Result<Vec<Event>, sqlx::Error> {
+    let rows: Vec<Row> = sqlx::query_as(
+        "select id, sandbox_id, kind, data, created_at from events where tenant_id = $1 and id > $2 order by id limit $3",
+    )
+    .bind(tenant_id)
+    .bind(id)
+    .bind(limit)
+    .fetch_all(pool)
+    .await?;
+    Ok(rows.into_iter().map(Row::event).collect())
+}
+
 /// Removes what is older.
 pub async fn prune(pool: &AnyPool, before_ms: i64) -> Result<(), sqlx::Error> {
     sqlx::query("delete from events where created_at < $1")

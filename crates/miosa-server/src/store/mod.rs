@@ -21,6 +21,7 @@ pub mod sandboxes;
 pub mod services;
 pub mod templates;
 pub mod tenants;
+pub mod workspaces;
 
 use std::time::Duration;
 

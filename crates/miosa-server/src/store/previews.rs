@@ -22,7 +22,7 @@ pub struct PreviewRow {
 }
 
 /// A token that opens private previews; the token itself is nowhere.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, FromRow)]
 pub struct TokenRow {
     /// SHA-256 of the token, hex.
     pub hash: String,
@@ -156,6 +156,34 @@ pub async fn token_end(
     .bind(now_ms)
     .fetch_optional(pool)
     .await
+}
+
+/// Tokens of a sandbox that begin so and have not ended, newest first.
+pub async fn tokens(
+    pool: &AnyPool,
+    sandbox_id: &str,
+    prefix: &str,
+    now_ms: i64,
+) -> Result<Vec<TokenRow>, sqlx::Error> {
+    sqlx::query_as(
+        "select * from preview_tokens where sandbox_id = $1 and preview_id is not null \
+         and prefix like $2 and expires_at > $3 order by created_at desc, hash",
+    )
+    .bind(sandbox_id)
+    .bind(format!("{prefix}%"))
+    .bind(now_ms)
+    .fetch_all(pool)
+    .await
+}
+
+/// Ends one token.
+pub async fn revoke_token(pool: &AnyPool, sandbox_id: &str, hash: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("delete from preview_tokens where sandbox_id = $1 and hash = $2")
+        .bind(sandbox_id)
+        .bind(hash)
+        .execute(pool)
+        .await?;
+    Ok(())
 }
 
 /// Ends all tokens of one preview.

@@ -273,6 +273,24 @@ pub async fn count_live(pool: &AnyPool, tenant_id: &str) -> Result<i64, sqlx::Er
     .await
 }
 
+/// A tenant's that lived between two times, destroyed ones included, newest first.
+pub async fn alive_between(
+    pool: &AnyPool,
+    tenant_id: &str,
+    from_ms: i64,
+    to_ms: i64,
+) -> Result<Vec<SandboxRow>, sqlx::Error> {
+    sqlx::query_as(
+        "select * from sandboxes where tenant_id = $1 and created_at <= $3 \
+         and (destroyed_at is null or destroyed_at >= $2) order by created_at desc, id desc",
+    )
+    .bind(tenant_id)
+    .bind(from_ms)
+    .bind(to_ms)
+    .fetch_all(pool)
+    .await
+}
+
 /// Everything not destroyed, of all tenants.
 pub async fn live(pool: &AnyPool) -> Result<Vec<SandboxRow>, sqlx::Error> {
     sqlx::query_as("select * from sandboxes where state <> 'destroyed' order by id")

@@ -11,6 +11,7 @@ use crate::world::{Caller, World};
 /// A thing of every kind, all owned by one tenant.
 struct Things {
     key_id: String,
+    workspace_id: String,
 }
 
 impl Things {
@@ -25,6 +26,9 @@ impl Things {
             .as_str()
             .unwrap()
             .to_owned();
+        let body = json!({ "name": "team" });
+        let workspace = of.post("/workspaces", body).await;
+        let workspace_id = workspace.data()["id"].as_str().unwrap().to_owned();
         let run = RunRow {
             id: "r1".to_owned(),
             tenant_id: tenant_id.clone(),
@@ -66,7 +70,10 @@ impl Things {
             finished_at: None,
         };
         templates::insert_build(&pool, &build).await.unwrap();
-        Self { key_id }
+        Self {
+            key_id,
+            workspace_id,
+        }
     }
 
     /// A path with the ids of these things in it.
@@ -77,6 +84,7 @@ impl Things {
             Some("sandbox-templates") => "own-one",
             Some("sandbox-template-builds") => "b1",
             Some("api-keys") => &self.key_id,
+            Some("workspaces") => &self.workspace_id,
             _ => "none",
         };
         path.replace("{id}", id)
@@ -87,6 +95,8 @@ impl Things {
             .replace("{name}", "WORD")
             .replace("{command}", "1")
             .replace("{pid}", "1")
+            .replace("{file}", "L2V0Yy9ob3N0cw")
+            .replace("{share}", "none")
             .replace("{path}", "etc/hosts")
     }
 }
