@@ -4,6 +4,7 @@
 //! it ends in a newline; rows and offset are written in one transaction, and an event's id makes a
 //! second reading harmless.
 
+use std::collections::HashSet;
 use std::io::SeekFrom;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -79,18 +80,32 @@ fn verify_file(path: &Path) -> std::io::Result<Report> {
 }
 
 async fn store_lines(app: &App, name: &str, lines: &[u8], offset: u64) -> Result<(), ApiError> {
+    let lines = String::from_utf8_lossy(lines);
+    let rows = newest_rows(&lines);
     let mut tx = app.pool.begin().await?;
-    for line in String::from_utf8_lossy(lines).lines() {
+    store::audit::insert(&mut tx, &rows).await?;
+    store::audit::save_offset(&mut tx, name, i64::try_from(offset).unwrap_or(i64::MAX)).await?;
+    tx.commit().await?;
+    Ok(())
+}
+
+/// What lines say, the last one of each event: what it replaces was never in the table.
+fn newest_rows(lines: &str) -> Vec<store::audit::Row<'_>> {
+    let mut seen = HashSet::new();
+    let mut rows = Vec::new();
+    for line in lines.lines().rev() {
         match serde_json::from_str::<AuditEvent>(line) {
             Ok(event) => {
-                store::audit::insert(&mut tx, &event, at_ms(&event.inserted_at), line).await?
+                if seen.insert(event.id.clone()) {
+                    let at_ms = at_ms(&event.inserted_at);
+                    rows.push(store::audit::Row { event, at_ms, line });
+                }
             }
             Err(error) => tracing::error!(%error, "a line of the audit file is not an event"),
         }
     }
-    store::audit::save_offset(&mut tx, name, i64::try_from(offset).unwrap_or(i64::MAX)).await?;
-    tx.commit().await?;
-    Ok(())
+    rows.reverse();
+    rows
 }
 
 fn at_ms(text: &str) -> i64 {

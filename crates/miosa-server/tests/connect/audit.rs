@@ -93,6 +93,34 @@ async fn the_audit_is_listed_narrowed_and_paged_for_its_tenant_alone() {
 }
 
 #[tokio::test]
+async fn the_last_line_of_an_event_counts_wherever_it_stands() {
+    let world = World::start().await;
+    let ours = world.tenant("ours").await;
+    let line = |n: u32, action: &str| {
+        event(&ours, 1, "a.example", action).replace("\"e1\"", &format!("\"e{n}\""))
+    };
+    let folder = world.folder.path().join("data/audit");
+    fs_err::create_dir_all(&folder).unwrap();
+    let file = folder.join("egress.jsonl");
+    // More than one statement holds, each event twice, the first of them among the rest.
+    let first = (0..150).map(|n| line(n, "client_cancel") + &line(n, "reject"));
+    let mut text: String = first.collect();
+    fs_err::write(&file, &text).unwrap();
+    let count = async |action: &str| {
+        let query = format!("/egress/audit?limit=200&action={action}");
+        ids(&ours.get(&query).await).len()
+    };
+    assert_eq!(
+        (count("client_cancel").await, count("reject").await),
+        (0, 150)
+    );
+    text.push_str(&line(7, "allow"));
+    fs_err::write(&file, &text).unwrap();
+    assert_eq!((count("allow").await, count("reject").await), (1, 149));
+    world.stop().await;
+}
+
+#[tokio::test]
 async fn a_changed_audit_is_told_from_one_as_it_was_written() {
     let world = World::start().await;
     let ours = world.tenant("ours").await;
