@@ -35,7 +35,11 @@ where
 }
 
 async fn push(app: &App, place: &Place) -> Result<(), ApiError> {
-    for row in sandboxes::live(&app.pool).await? {
+    let one = match place.resource_type.as_str() {
+        "sandbox" => &place.resource_id,
+        _ => "",
+    };
+    for row in sandboxes::live_of(&app.pool, &place.tenant_id, one).await? {
         if place.rules(&row) {
             policy::push_if(app, &row.id, policy::has_network).await?;
         }

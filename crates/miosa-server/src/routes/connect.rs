@@ -36,6 +36,13 @@ async fn catalog(State(app): State<App>, caller: Caller) -> Result<Response, Api
     ))
 }
 
+/// Goes on when the caller goes away: a change is never left half in force.
+pub(super) async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, ApiError>> + Send + 'static,
+) -> Result<T, ApiError> {
+    tokio::spawn(work).await.map_err(ApiError::internal)?
+}
+
 /// Managed connectors and the tenant's own. No value is ever listed.
 #[utoipa::path(get, path = "/connect/connectors", tag = "connectors",
     responses((status = 200, body = List<Connector>)))]
@@ -53,9 +60,8 @@ async fn create(
     Json(body): Json<CreateConnector>,
 ) -> Result<Response, ApiError> {
     caller.require(Scope::ConnectorsWrite)?;
-    Ok(json::created(
-        stored::create(&app, &caller.tenant_id, body).await?,
-    ))
+    let work = async move { stored::create(&app, &caller.tenant_id, body).await };
+    Ok(json::created(to_its_end(work).await?))
 }
 
 /// One connector, by uid (`%2F` for its slash) or id.
@@ -83,9 +89,8 @@ async fn rotate(
     Json(body): Json<RotateConnector>,
 ) -> Result<Response, ApiError> {
     caller.require(Scope::ConnectorsWrite)?;
-    Ok(json::data(
-        stored::rotate(&app, &caller.tenant_id, &uid, &body.credential).await?,
-    ))
+    let work = async move { stored::rotate(&app, &caller.tenant_id, &uid, &body.credential).await };
+    Ok(json::data(to_its_end(work).await?))
 }
 
 /// Detaches it from every sandbox and removes it.
@@ -97,7 +102,7 @@ async fn delete(
     Path(uid): Path<String>,
 ) -> Result<Response, ApiError> {
     caller.require(Scope::ConnectorsWrite)?;
-    stored::delete(&app, &caller.tenant_id, &uid).await?;
+    to_its_end(async move { stored::delete(&app, &caller.tenant_id, &uid).await }).await?;
     Ok(json::no_content())
 }
 
@@ -131,7 +136,6 @@ async fn supply(
     Json(body): Json<RotateConnector>,
 ) -> Result<Response, ApiError> {
     caller.require(Scope::Operator)?;
-    Ok(json::data(
-        stored::supply(&app, &uid, &body.credential).await?,
-    ))
+    let work = async move { stored::supply(&app, &uid, &body.credential).await };
+    Ok(json::data(to_its_end(work).await?))
 }

@@ -97,8 +97,7 @@ async fn delete(
     Path(id): Path<String>,
 ) -> Result<Response, ApiError> {
     caller.require(Scope::ConnectorsWrite)?;
-    let all = rows::of_tenant(&app.pool, &caller.tenant_id).await?;
-    let row = all.into_iter().find(|row| row.id == id);
+    let row = rows::get(&app.pool, &caller.tenant_id, &id).await?;
     let row = row.ok_or_else(|| ApiError::not_found("binding", &id))?;
     let sandbox = access::sandbox(&app, &caller, &row.sandbox_id).await?;
     let work = async move { bindings::detach(&app, &sandbox, &row.id).await };

@@ -14,6 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::access;
+use super::connect::to_its_end;
 use super::egress_bindings::binding_view;
 use crate::auth::{Caller, Scope};
 use crate::clock::rfc3339;
@@ -25,6 +26,8 @@ use crate::{ApiError, App, bindings};
 
 /// Shown for every value: nothing here could read one.
 const MASK: &str = "********";
+/// What every secret is.
+const KIND: &str = "api_key";
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -42,7 +45,7 @@ fn view(row: &ConnectorRow) -> EgressSecret {
         name: name.to_owned(),
         uid: row.uid.clone(),
         provider: row.provider.clone(),
-        kind: "api_key".to_owned(),
+        kind: KIND.to_owned(),
         scope: row.scope.clone(),
         workspace_id: row.workspace_id.clone(),
         owner_user_id: None,
@@ -72,21 +75,58 @@ struct ListQuery {
     workspace_id: String,
     external_user_id: String,
     external_workspace_id: String,
+    /// Only what is attached to this sandbox.
+    resource_id: String,
+    /// `sandbox`.
+    resource_type: String,
+    /// `api_key`: there is no other.
+    #[serde(rename = "type")]
+    kind: String,
+    /// Refused: secrets have no owner but the tenant.
+    owner_user_id: String,
+}
+
+impl ListQuery {
+    /// What cannot be obeyed is refused: without its filter the list would be of something else.
+    fn check(&self) -> Result<(), ApiError> {
+        let refused = |field, why| Err(ApiError::invalid(field, why));
+        if !matches!(self.resource_type.as_str(), "" | "sandbox" | "computer") {
+            return refused("resource_type", "secrets are attached to a `sandbox`");
+        }
+        if !self.owner_user_id.is_empty() {
+            return refused("owner_user_id", "a secret belongs to the whole tenant");
+        }
+        Ok(())
+    }
+
+    /// Secrets that are attached to the sandbox that was named, if one was.
+    async fn attached(&self, app: &App, caller: &Caller) -> Result<Option<Vec<String>>, ApiError> {
+        if self.resource_id.is_empty() {
+            return Ok(None);
+        }
+        let sandbox = access::sandbox(app, caller, &self.resource_id).await?;
+        let bound = bindings::live(app, &sandbox.id).await?;
+        Ok(Some(bound.into_iter().map(|b| b.connector.id).collect()))
+    }
 }
 
 /// The tenant's secrets, without their values.
 #[utoipa::path(get, path = "/egress/secrets", tag = "egress", params(ListQuery),
-    responses((status = 200, body = List<EgressSecret>)))]
+    responses((status = 200, body = List<EgressSecret>), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
 async fn list(
     State(app): State<App>,
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Response, ApiError> {
     caller.require(Scope::ConnectorsRead)?;
+    query.check()?;
+    let attached = query.attached(&app, &caller).await?;
     let rows = connectors::list(&app.pool, &caller.tenant_id).await?;
     let fits = |wanted: &str, has: Option<&str>| wanted.is_empty() || has == Some(wanted);
     let wanted = rows.iter().filter(|row| {
-        fits(&query.provider, Some(&row.provider))
+        attached.as_ref().is_none_or(|ids| ids.contains(&row.id))
+            && fits(&query.kind, Some(KIND))
+            && fits(&query.provider, Some(&row.provider))
             && fits(&query.scope, Some(&row.scope))
             && fits(&query.workspace_id, row.workspace_id.as_deref())
             && fits(&query.external_user_id, row.external_user_id.as_deref())
@@ -217,8 +257,11 @@ async fn rotate(
         field: None,
         value: body.value,
     };
-    stored::rotate(&app, &caller.tenant_id, &row.id, &credential).await?;
-    Ok(json::data(view(&find(&app, &caller, &row.id).await?)))
+    let work = async move {
+        stored::rotate(&app, &caller.tenant_id, &row.id, &credential).await?;
+        find(&app, &caller, &row.id).await
+    };
+    Ok(json::data(view(&to_its_end(work).await?)))
 }
 
 /// Detaches it from every sandbox and removes it.
@@ -231,6 +274,6 @@ async fn delete(
 ) -> Result<Response, ApiError> {
     caller.require(Scope::ConnectorsWrite)?;
     let row = find(&app, &caller, &id).await?;
-    stored::delete(&app, &caller.tenant_id, &row.id).await?;
+    to_its_end(async move { stored::delete(&app, &caller.tenant_id, &row.id).await }).await?;
     Ok(json::no_content())
 }

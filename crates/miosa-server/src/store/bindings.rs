@@ -57,6 +57,19 @@ pub async fn of_sandbox(pool: &AnyPool, sandbox_id: &str) -> Result<Vec<BindingR
         .await
 }
 
+/// One of a tenant.
+pub async fn get(
+    pool: &AnyPool,
+    tenant_id: &str,
+    id: &str,
+) -> Result<Option<BindingRow>, sqlx::Error> {
+    sqlx::query_as("select * from bindings where tenant_id = $1 and id = $2")
+        .bind(tenant_id)
+        .bind(id)
+        .fetch_optional(pool)
+        .await
+}
+
 /// All of a tenant, oldest first.
 pub async fn of_tenant(pool: &AnyPool, tenant_id: &str) -> Result<Vec<BindingRow>, sqlx::Error> {
     sqlx::query_as("select * from bindings where tenant_id = $1 order by created_at, id")

@@ -298,6 +298,22 @@ pub async fn live(pool: &AnyPool) -> Result<Vec<SandboxRow>, sqlx::Error> {
         .await
 }
 
+/// A tenant's, not destroyed; only this one where its id is not empty.
+pub async fn live_of(
+    pool: &AnyPool,
+    tenant_id: &str,
+    id: &str,
+) -> Result<Vec<SandboxRow>, sqlx::Error> {
+    sqlx::query_as(
+        "select * from sandboxes where tenant_id = $1 and ($2 = '' or id = $2) \
+         and state <> 'destroyed' order by id",
+    )
+    .bind(tenant_id)
+    .bind(id)
+    .fetch_all(pool)
+    .await
+}
+
 /// Writes what the lifecycle changes: state, times, counters, metadata.
 pub async fn save_life(pool: &AnyPool, row: &SandboxRow) -> Result<(), sqlx::Error> {
     sqlx::query(

@@ -1,5 +1,6 @@
 use serde_json::json;
 
+use crate::broker::Broker;
 use crate::world::World;
 
 const SECRETS: &str = "/egress/secrets";
@@ -103,5 +104,40 @@ async fn a_secret_is_a_connector_in_other_words_and_its_value_stays_inside() {
     narrow.delete(&one).await.is(403, "FORBIDDEN");
     assert_eq!(ours.delete(&one).await.status, 204);
     ours.get(&one).await.is(404, "NOT_FOUND");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn secrets_are_narrowed_by_every_word_that_is_given() {
+    let (world, _broker) = Broker::with_world().await;
+    let (ours, theirs) = (world.tenant("ours").await, world.tenant("theirs").await);
+    world.sandbox(&ours, "s1", "stopped").await;
+    world.sandbox(&theirs, "s2", "stopped").await;
+    let secret = |name: &str| json!({ "name": name, "value": "sk-ant-api03-very-secret-value" });
+    let bound = ours.post(SECRETS, secret("anthropic/a")).await.data()["id"].clone();
+    ours.post(SECRETS, secret("openai/b")).await.data();
+    let binding = json!({ "secret_id": bound, "resource_id": "s1", "expose_as_env": "KEY" });
+    let made = ours.post("/egress/bindings", binding).await.data()["id"].clone();
+    let count = async |query: &str| {
+        let answer = ours.get(&format!("{SECRETS}?{query}")).await;
+        answer.data().as_array().unwrap().len()
+    };
+    assert_eq!(count("").await, 2);
+    assert_eq!(count("resource_id=s1&resource_type=sandbox").await, 1);
+    assert_eq!(count("type=api_key").await, 2);
+    assert_eq!(count("type=oauth").await, 0);
+    for (query, status) in [
+        ("resource_id=s2", 404),
+        ("resource_type=workspace", 422),
+        ("owner_user_id=u", 422),
+    ] {
+        let answer = ours.get(&format!("{SECRETS}?{query}")).await;
+        assert_eq!(answer.status, status, "{query}");
+    }
+
+    let one = format!("/egress/bindings/{}", made.as_str().unwrap());
+    theirs.delete(&one).await.is(404, "NOT_FOUND");
+    assert_eq!(ours.delete(&one).await.status, 204);
+    assert_eq!(count("resource_id=s1").await, 0);
     world.stop().await;
 }
