@@ -42,6 +42,10 @@ fn server() -> Server {
     let rules = [
         rule("r1", "a.example", "deny"),
         rule("template:0", "b.example", "allow"),
+        json!({
+            "id": "r3", "host": "t.example", "effect": "deny", "methods": [], "path_glob": null, "policy_id": null,
+            "resource_type": "tenant", "resource_id": null, "note": null, "created_at": "x"
+        }),
     ];
     let policy = json!({ "mode": "enforce", "set_by": "p", "rules": rules, "bound": ["GET https://c.example/"] });
     let explanation = json!({
@@ -72,7 +76,14 @@ fn server() -> Server {
         )
         .route(
             "/egress/allowlist",
-            post(|| async {
+            post(|Json(body): Json<Value>| async move {
+                if body["host"] == "refused" {
+                    let error = json!({ "code": "VALIDATION_FAILED", "message": "no" });
+                    return (
+                        StatusCode::UNPROCESSABLE_ENTITY,
+                        Json(json!({ "error": error })),
+                    );
+                }
                 (
                     StatusCode::CREATED,
                     Json(json!({ "data": rule("r2", "a.example", "allow") })),
@@ -236,4 +247,58 @@ fn the_audit_is_exported_whole_and_tailed_oldest_first() {
         .map(|line| serde_json::from_str::<Value>(line).unwrap()["id"].clone())
         .collect();
     assert_eq!(ids, ["e2", "e3"]);
+}
+
+#[test]
+fn a_rule_of_the_tenant_is_removed_when_its_level_is_named() {
+    let server = server();
+    let cli = Cli::new(&server);
+    let remove = ["sandbox", "network", "remove", "s", "t.example"];
+    let outcome = cli.run(&[&remove[..], &["--json"]].concat());
+    let error = outcome.json()["error"].clone();
+    assert_eq!(error["code"], "NOT_FOUND");
+    assert!(
+        error["hint"].as_str().unwrap().contains("--level tenant"),
+        "{error}"
+    );
+    assert!(server.seen().iter().all(|seen| seen.method != "DELETE"));
+    let outcome = cli.run(&[&remove[..], &["--level", "tenant"]].concat());
+    assert!(outcome.stdout.contains("of the tenant"), "{outcome:?}");
+    assert_eq!(server.only("DELETE").path, "/api/v1/egress/allowlist/r3");
+}
+
+#[test]
+fn rules_that_were_made_before_one_was_refused_are_told() {
+    let server = server();
+    let allow = ["sandbox", "network", "allow", "s", "a.example", "refused"];
+    let outcome = Cli::new(&server).run(&[&allow[..], &["--json"]].concat());
+    let error = outcome.json()["error"].clone();
+    assert_eq!(
+        (&error["code"], &error["partial_resource"][0]["id"]),
+        (&json!("VALIDATION_FAILED"), &json!("r2"))
+    );
+}
+
+#[test]
+fn an_export_is_private_and_one_that_fails_leaves_the_one_before() {
+    use std::os::unix::fs::PermissionsExt;
+    let there = server();
+    let cli = Cli::new(&there);
+    let file = cli.home.path().join("audit.jsonl");
+    let export = ["audit", "export", "--output", file.to_str().unwrap()];
+    assert_eq!(cli.run(&export).code, 0);
+    let mode = fs_err::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let before = fs_err::read_to_string(&file).unwrap();
+    let nobody = Cli::at("http://127.0.0.1:1").run(&export);
+    assert_eq!(nobody.code, 2, "{nobody:?}");
+    assert_eq!(fs_err::read_to_string(&file).unwrap(), before);
+    let folder = fs_err::read_dir(cli.home.path()).unwrap();
+    let names = folder.map(|entry| entry.unwrap().file_name());
+    assert_eq!(
+        names
+            .filter(|name| name.to_string_lossy().starts_with(".tmp"))
+            .count(),
+        0
+    );
 }

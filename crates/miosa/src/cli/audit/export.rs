@@ -1,7 +1,7 @@
 //! All events, written out for other programs.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, ValueEnum};
@@ -90,21 +90,54 @@ pub async fn export(args: Export, client: &Client, printer: &Printer) -> Result<
     Ok(ExitCode::SUCCESS)
 }
 
+/// A file that takes its name when it is whole: until then an export of before stays as it is. Nobody
+/// else reads it, for it says where every sandbox went.
+struct Draft {
+    file: std::io::BufWriter<std::fs::File>,
+    /// Where it lies until then, and its name; a device or a pipe is written as it is.
+    name: Option<(tempfile::TempPath, PathBuf)>,
+}
+
+impl Draft {
+    fn beside(path: &Path) -> std::io::Result<Self> {
+        let is_special = fs_err::metadata(path).is_ok_and(|there| !there.is_file());
+        let (file, name) = if is_special {
+            let options = fs_err::OpenOptions::new().write(true).open(path)?;
+            (options.into_parts().0, None)
+        } else {
+            let folder = path.parent().filter(|folder| *folder != Path::new(""));
+            let file = tempfile::NamedTempFile::new_in(folder.unwrap_or(Path::new(".")))?;
+            let (file, temporary) = file.into_parts();
+            (file, Some((temporary, path.to_owned())))
+        };
+        let file = std::io::BufWriter::new(file);
+        Ok(Self { file, name })
+    }
+
+    fn keep(mut self) -> std::io::Result<()> {
+        self.file.flush()?;
+        match self.name {
+            Some((temporary, name)) => temporary.persist(name).map_err(|error| error.error),
+            None => Ok(()),
+        }
+    }
+}
+
 struct Out {
-    file: Option<std::io::BufWriter<fs_err::File>>,
+    file: Option<Draft>,
     printer: Printer,
     format: Format,
     count: usize,
 }
 
 impl Out {
-    fn open(path: Option<&std::path::Path>, format: Format, printer: Printer) -> Result<Self> {
+    fn open(path: Option<&Path>, format: Format, printer: Printer) -> Result<Self> {
         let file = match path {
-            Some(path) => Some(fs_err::File::create(path).map_err(failed)?),
+            Some(path) => Some(Draft::beside(path).map_err(failed)?),
             None => None,
         };
         let mut out = Self {
-            file: file.map(std::io::BufWriter::new),
+            file,
             printer,
             format,
             count: 0,
@@ -132,15 +165,15 @@ impl Out {
         if self.format == Format::Json {
             self.write("\n]\n")?;
         }
-        if let Some(mut file) = self.file {
-            file.flush().map_err(failed)?;
+        if let Some(file) = self.file {
+            file.keep().map_err(failed)?;
         }
         Ok(self.count)
     }
 
     fn write(&mut self, text: &str) -> Result<()> {
         match &mut self.file {
-            Some(file) => file.write_all(text.as_bytes()).map_err(failed),
+            Some(draft) => draft.file.write_all(text.as_bytes()).map_err(failed),
             None => {
                 self.printer.raw(text.as_bytes());
                 Ok(())

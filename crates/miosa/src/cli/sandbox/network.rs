@@ -34,7 +34,8 @@ pub enum Network {
     /// Take a rule away
     #[command(
         visible_alias = "rm",
-        after_help = "Examples:\n  miosa sandbox network remove <id> telemetry.example.com"
+        after_help = "Examples:\n  miosa sandbox network remove <id> telemetry.example.com\n  \
+            miosa sandbox network remove <id> 192.0.2.0/24 --level tenant"
     )]
     Remove(Remove),
     /// Refuse every host that no rule allows
@@ -60,6 +61,16 @@ enum Level {
     Workspace,
     /// Every sandbox of the tenant
     Tenant,
+}
+
+impl Level {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Sandbox => "sandbox",
+            Self::Workspace => "workspace",
+            Self::Tenant => "tenant",
+        }
+    }
 }
 
 /// One rule for each host.
@@ -91,6 +102,9 @@ pub struct Remove {
     id: String,
     /// Id of the rule, or the host it is about
     rule: String,
+    /// Whose rules a host is looked for in
+    #[arg(long, value_enum, default_value_t = Level::Sandbox)]
+    level: Level,
 }
 
 /// Whose mode.
@@ -218,7 +232,8 @@ async fn add(args: RuleArgs, effect: Effect, client: &Client, printer: &Printer)
             resource_id: resource.clone(),
             note: args.note.clone(),
         };
-        let answer = client.create_egress_rule(&rule).await?;
+        let answer = client.create_egress_rule(&rule).await;
+        let answer = answer.map_err(|error| with_made(error.into(), &made))?;
         if !printer.json {
             let rule = answer.data()?;
             let effect = effect_text(rule.effect);
@@ -237,6 +252,14 @@ async fn add(args: RuleArgs, effect: Effect, client: &Client, printer: &Printer)
         warn_of_denials(&args.id, &made, client, printer).await?;
     }
     Ok(())
+}
+
+/// Rules that were made before one was refused hold: a program has to know them.
+fn with_made(mut error: CliError, made: &[Value]) -> CliError {
+    if !made.is_empty() {
+        error.partial_resource = Some(Value::Array(made.to_vec()));
+    }
+    error
 }
 
 /// An allow that a deny beats is worth a word.
@@ -264,14 +287,12 @@ async fn remove(args: Remove, client: &Client, printer: &Printer) -> Result<()> 
     let wanted = args.rule.to_ascii_lowercase();
     let by_id = policy.rules.iter().find(|rule| rule.id == args.rule);
     let by_id = by_id.as_ref();
-    let by_host: Vec<&EgressRule> = policy.rules.iter().filter(|r| r.host == wanted).collect();
+    let about = |rule: &&EgressRule| rule.host == wanted;
+    let (by_host, elsewhere): (Vec<_>, Vec<_>) = (policy.rules.iter().filter(about))
+        .partition(|rule| rule.id.contains(':') || rule.resource_type == args.level.word());
     let rule = match (by_id, by_host.as_slice()) {
         (Some(rule), _) | (None, [rule]) => *rule,
-        (None, []) => {
-            let message = format!("no rule of sandbox {} is {}", args.id, args.rule);
-            let hint = format!("`miosa sandbox network show {}` lists them", args.id);
-            return Err(CliError::user("NOT_FOUND", message).hint(hint));
-        }
+        (None, []) => return Err(no_rule(&args, elsewhere.first().copied())),
         (None, several) => {
             let ids: Vec<&str> = several.iter().map(|rule| rule.id.as_str()).collect();
             let message = format!("{} rules are about {}", several.len(), args.rule);
@@ -290,8 +311,22 @@ async fn remove(args: Remove, client: &Client, printer: &Printer) -> Result<()> 
     }
     let answer = client.delete_egress_rule(&rule.id).await?;
     let effect = effect_text(rule.effect);
-    printer.deleted(&answer, &format!("removed {effect} {}", matter(rule)));
+    let (about, level) = (matter(rule), &rule.resource_type);
+    printer.deleted(&answer, &format!("removed {effect} {about} of the {level}"));
     Ok(())
+}
+
+/// A rule of another level is not taken away by the way: it holds for other sandboxes too.
+fn no_rule(args: &Remove, elsewhere: Option<&EgressRule>) -> CliError {
+    let message = format!("no rule of sandbox {} is {}", args.id, args.rule);
+    let hint = match elsewhere {
+        Some(rule) => format!(
+            "there is one of the {0}: --level {0} takes it away for every sandbox it rules",
+            rule.resource_type
+        ),
+        None => format!("`miosa sandbox network show {}` lists them", args.id),
+    };
+    CliError::user("NOT_FOUND", message).hint(hint)
 }
 
 async fn set_mode(
