@@ -95,7 +95,8 @@ impl Head {
     pub fn append(self, line: &[u8], out: &mut Vec<u8>) -> Self {
         let start = out.len();
         out.extend_from_slice(line.strip_suffix(b"}").unwrap_or(line));
-        let seq = self.seq + 1;
+        // More events than there are numbers are none of ours.
+        let seq = self.seq.saturating_add(1);
         out.extend_from_slice(SEQ.as_bytes());
         out.extend_from_slice(seq.to_string().as_bytes());
         out.extend_from_slice(PREV.as_bytes());
@@ -234,7 +235,8 @@ impl Verifier {
         let number = self.report.lines;
         let link = Link::read(line).ok_or(Fault::Changed { line: number })?;
         if let Some(before) = self.before {
-            let expected = before.seq + 1;
+            let next = before.seq.checked_add(1);
+            let expected = next.ok_or(Fault::Changed { line: number })?;
             if link.seq > expected {
                 return Err(Fault::Removed {
                     line: number,
@@ -255,7 +257,14 @@ impl Verifier {
         if self.report.lines == 1 {
             self.report.first = link.seq;
         }
-        let Link { seq, hash, .. } = link;
+        let Link { seq, prev, hash } = link;
+        let is_after = |kept: Head| kept.seq.checked_add(1) == Some(seq);
+        if self
+            .kept
+            .is_some_and(|kept| is_after(kept) && kept.hash != prev)
+        {
+            return Err(Fault::Replaced { line: number });
+        }
         if self
             .kept
             .is_some_and(|kept| kept.seq == seq && kept.hash != hash)

@@ -105,6 +105,31 @@ fn a_line_that_was_replaced_with_a_good_hash_is_found_by_the_next_or_the_head() 
     assert_eq!(verify(&two, kept).fault, Some(fault.to_string()));
 }
 
+#[test]
+fn a_rotated_file_must_follow_from_the_kept_head() {
+    let (file, head) = chain(3);
+    let lines = lines(&file);
+    let rest = lines[1..].concat();
+    let first = Head::of_line(lines[0].strip_suffix(b"\n").unwrap()).unwrap();
+    let look = |kept| Verifier::new(None, Some(kept)).verify(&*rest).unwrap();
+    assert!(look(first).intact && look(head).intact);
+    let other = Head { seq: 1, ..head };
+    let fault = Fault::Replaced { line: 1 };
+    assert_eq!(look(other).fault, Some(fault.to_string()));
+}
+
+#[test]
+fn numbers_do_not_run_over() {
+    let last = Head {
+        seq: u64::MAX - 1,
+        ..Head::START
+    };
+    let mut file = Vec::new();
+    let _ = last.append(b"{}", &mut file).append(b"{}", &mut file);
+    let report = Verifier::new(None, None).verify(&*file).unwrap();
+    assert!(!report.intact);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2000))]
 
