@@ -66,7 +66,11 @@ fn verify_file(path: &Path) -> std::io::Result<Report> {
     head.push(".head");
     // First, so that what is appended meanwhile is more than it knows of.
     let kept = match fs_err::read_to_string(PathBuf::from(head)) {
-        Ok(text) => text.parse().ok(),
+        Ok(text) if text.trim().is_empty() => None,
+        Ok(text) => Some(text.parse().map_err(|()| {
+            let text = "the head that is kept beside the audit file is not readable";
+            std::io::Error::new(std::io::ErrorKind::InvalidData, text)
+        })?),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(error),
     };

@@ -140,7 +140,14 @@ fn kept_head(file: &Path) -> std::io::Result<Option<Head>> {
     let mut name = file.as_os_str().to_owned();
     name.push(".head");
     match fs_err::read_to_string(PathBuf::from(name)) {
-        Ok(text) => Ok(text.parse().ok()),
+        Ok(text) if text.trim().is_empty() => Ok(None),
+        Ok(text) => match text.parse() {
+            Ok(head) => Ok(Some(head)),
+            Err(()) => Err(std::io::Error::new(
+                std::io::ErrorKind::InvalidData,
+                "the kept head is not readable: give the one that you noted with --head",
+            )),
+        },
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
