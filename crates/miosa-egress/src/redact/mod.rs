@@ -18,7 +18,6 @@ use bytes::{Bytes, BytesMut};
 use http::header::{CONTENT_ENCODING, TRANSFER_ENCODING};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use miosa_api::broker::RefusalCode;
-use miosa_api::limits::REDACTION_LET_GO_BYTES_MAX;
 use miosa_vault::SecretValue;
 
 use crate::refusal::Refusal;
@@ -97,7 +96,7 @@ impl Redactor {
     /// Gives what is held back when it is short, for a caller to whom nothing has come for a while: both
     /// sides may be waiting for the end of a message that looks like the beginning of a form.
     ///
-    /// INVARIANT: of no form more than its first [`REDACTION_LET_GO_BYTES_MAX`] bytes go this way, however
+    /// INVARIANT: of no form more than its first [`Search::let_go_max`] bytes go this way, however
     /// slowly it comes; it stays part of the search, so that the rest is found.
     #[must_use]
     pub fn let_go(&mut self) -> Bytes {
@@ -112,7 +111,7 @@ impl Redactor {
     /// Whether [`Redactor::let_go`] would give something.
     #[must_use]
     pub fn may_let_go(&self) -> bool {
-        self.let_go < self.held.len() && self.held.len() <= REDACTION_LET_GO_BYTES_MAX
+        self.let_go < self.held.len() && self.held.len() <= self.search.let_go_max()
     }
 
     /// Whether nothing is held back.

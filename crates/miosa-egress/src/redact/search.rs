@@ -1,9 +1,13 @@
 //! The search itself: all forms at once, and what at the end could still become one.
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind, packed};
+use miosa_api::limits::REDACTION_LET_GO_BYTES_MAX;
 use zeroize::Zeroizing;
 
 use super::forms::Form;
+
+/// What part of a value may be shown at most when nothing follows it.
+const LET_GO_PART: usize = 8;
 
 /// All forms of one credential, ready to be looked for.
 pub(super) struct Search {
@@ -11,6 +15,7 @@ pub(super) struct Search {
     engine: Engine,
     /// The value as it would be in a field's name, which has no upper case.
     in_name: Zeroizing<Vec<u8>>,
+    let_go_max: usize,
 }
 
 /// A vectorised search where the machine has one: it is built in microseconds, which counts as there
@@ -48,6 +53,7 @@ impl Search {
             forms,
             engine,
             in_name,
+            let_go_max: REDACTION_LET_GO_BYTES_MAX.min(secret.len() / LET_GO_PART),
         }
     }
 
@@ -83,6 +89,16 @@ impl Search {
             },
             open,
         )
+    }
+
+    #[cfg(test)]
+    pub const fn is_vectorised(&self) -> bool {
+        matches!(self.engine, Engine::Packed(_))
+    }
+
+    /// How many bytes of a form may be shown when nothing follows them.
+    pub const fn let_go_max(&self) -> usize {
+        self.let_go_max
     }
 
     /// Whether the value is in the name of a field, in any form that one can hold.
