@@ -110,10 +110,14 @@ fn owner(policy: &CompiledPolicy, digits: &[u8]) -> Option<usize> {
 
 fn find_marker(text: &[u8], from: usize) -> Option<usize> {
     let marker = PLACEHOLDER_PREFIX.as_bytes();
-    let mut windows = text.get(from..)?.windows(marker.len());
-    let is_marker =
-        |window: &[u8]| (window[0] | 0x20) == marker[0] && window.eq_ignore_ascii_case(marker);
-    Some(from + windows.position(is_marker)?)
+    let rest = text.get(from..)?;
+    let is_marker = |at: &usize| {
+        let window = rest.get(*at..at + marker.len());
+        window.is_some_and(|window| window.eq_ignore_ascii_case(marker))
+    };
+    let (lower, upper) = (marker[0], marker[0].to_ascii_uppercase());
+    let mut begun = memchr::memchr2_iter(lower, upper, rest);
+    Some(from + begun.find(is_marker)?)
 }
 
 /// What is inside `Basic …`.

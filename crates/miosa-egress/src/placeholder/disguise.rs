@@ -9,13 +9,21 @@ use miosa_api::broker::PLACEHOLDER_PREFIX;
 const LAYERS_MAX: usize = 3;
 /// How often the bytes of a text may be read anew: what hides deeper is no placeholder to anybody.
 const READINGS_MAX: usize = 16;
+/// The same of a long text, of which a head has room for many.
+const LONG_READINGS_MAX: usize = 4;
+const LONG_BYTES_MIN: usize = 4096;
 /// Characters of base64 that the marker takes at least.
 const RUN_MIN: usize = (PLACEHOLDER_PREFIX.len() * 8).div_ceil(6);
 
 /// The readings of a text, the text itself first.
 pub(super) fn readings(text: &[u8]) -> Vec<Cow<'_, [u8]>> {
     let mut readings = vec![Cow::Borrowed(text)];
-    let (mut from, mut left) = (0, text.len() * READINGS_MAX);
+    let readings_max = if text.len() < LONG_BYTES_MIN {
+        READINGS_MAX
+    } else {
+        LONG_READINGS_MAX
+    };
+    let (mut from, mut left) = (0, text.len() * readings_max);
     for _ in 0..LAYERS_MAX {
         let to = readings.len();
         for index in from..to {
@@ -156,6 +164,6 @@ mod tests {
             .iter()
             .map(|reading| reading.len())
             .sum();
-        assert!(total <= wide.len() * READINGS_MAX * 4, "{total}");
+        assert!(total <= wide.len() * LONG_READINGS_MAX * 4, "{total}");
     }
 }
