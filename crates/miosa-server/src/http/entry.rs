@@ -4,10 +4,11 @@
 //! `%2F` stays inside one segment: the path is routed as it was sent.
 
 use axum::Router;
+use axum::body::HttpBody as _;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use http::uri::PathAndQuery;
-use http::{HeaderMap, Method, Uri, header};
+use http::{HeaderMap, HeaderValue, Method, Uri, header};
 use miosa_api::error::ErrorCode;
 use tower::ServiceExt;
 
@@ -42,10 +43,21 @@ async fn dispatch(entry: Entry, mut request: Request) -> Response {
     if let Some(uri) = folded(request.uri()) {
         *request.uri_mut() = uri;
     }
+    let has_body = !request.body().is_end_stream();
     match entry.api.oneshot(request).await {
-        Ok(response) => response,
+        Ok(response) => closing(response, has_body),
         Err(never) => match never {},
     }
+}
+
+/// Says that the connection ends where it may: a refusal can come before the body was read, and what then
+/// follows on the connection is not a request. A client that is not told would send its next one into it.
+fn closing(mut response: Response, has_body: bool) -> Response {
+    if has_body && response.status().is_client_error() {
+        let close = HeaderValue::from_static("close");
+        response.headers_mut().insert(header::CONNECTION, close);
+    }
+    response
 }
 
 /// Host of a request without its port, lower case.
