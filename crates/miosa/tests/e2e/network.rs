@@ -114,7 +114,7 @@ pub async fn what_was_refused_is_pending_until_it_is_decided(stage: Arc<Stage>) 
     }
     let pending = network(&stage, "pending", &id, &[]).await?;
     ensure!(
-        pending[0]["host"] == host && pending[0]["refused"] == 2,
+        pending[0]["host"] == host && pending[0]["refused"].as_u64() >= Some(2),
         "{pending}"
     );
     let suggested = network(&stage, "suggestions", &id, &["--since", "1h"]).await?;
@@ -126,7 +126,8 @@ pub async fn what_was_refused_is_pending_until_it_is_decided(stage: Arc<Stage>) 
     let export = ["audit", "export", "--sandbox", &id, "--format", "csv"];
     let csv = stage.world.run(&export).await?;
     let csv = String::from_utf8_lossy(&csv.stdout).into_owned();
-    ensure!(csv.matches("EGRESS_HOST_NOT_ALLOWED").count() == 2, "{csv}");
+    // The requests, and the first look-up of the name.
+    ensure!(csv.matches("EGRESS_HOST_NOT_ALLOWED").count() >= 2, "{csv}");
     let tail = ["audit", "tail", "--sandbox", &id, "-n", "1", "--json"];
     let last = stage.world.json(&tail).await?;
     ensure!(last["host"] == host, "{last}");
