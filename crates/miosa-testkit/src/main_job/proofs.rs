@@ -19,7 +19,8 @@ pub struct Proofs {
     pub provider_saw_real_token: Option<bool>,
     /// What misuse of the placeholder was answered with.
     pub refusals: Vec<Refusal>,
-    /// Bytes that reached the attacker (absent without the local one).
+    /// Bytes that reached the attacker with this sandbox's placeholder or a real value among them (absent
+    /// without the local one).
     pub attacker_bytes: Option<usize>,
     /// Audit rows: method, host, path, connector, decision.
     pub audit: Vec<String>,
@@ -59,7 +60,7 @@ pub async fn gather(world: &World, rig: Option<&Rig>, keys: &Keys, id: &str) -> 
         real_value_inside: real_value_inside(world, id, keys).await?,
         provider_saw_real_token: rig.map(provider_saw_real_token),
         refusals,
-        attacker_bytes: rig.map(|rig| rig.attacker.received().len()),
+        attacker_bytes: rig.map(|rig| attacker_bytes(rig, keys, &environment)),
         audit: audit(world, id).await?,
         list_shows_a_value: list.contains(&keys.refero) || list.contains(&keys.anthropic),
         token_code: token["error"]["code"]
@@ -67,6 +68,22 @@ pub async fn gather(world: &World, rig: Option<&Rig>, keys: &Keys, id: &str) -> 
             .unwrap_or("none: a token was given")
             .to_owned(),
     })
+}
+
+/// The attacker of the tests is there for others too: what counts is what is ours.
+fn attacker_bytes(rig: &Rig, keys: &Keys, placeholder: &str) -> usize {
+    let received = rig.attacker.received();
+    let marks = [placeholder, &keys.refero, &keys.anthropic];
+    let is_ours = |mark: &&str| {
+        received
+            .windows(mark.len())
+            .any(|text| text == mark.as_bytes())
+    };
+    if marks.iter().any(is_ours) {
+        received.len()
+    } else {
+        0
+    }
 }
 
 fn attempts() -> [(String, &'static str, String); 5] {
