@@ -454,7 +454,8 @@ fn row_071_a_short_end_goes_when_nothing_follows_and_the_rest_is_still_found() {
             let out = dripped(secret, form);
             assert!(out.starts_with(&form[..shown]), "{out}");
             assert!(!out.starts_with(&form[..shown + 3]), "{out}");
-            assert!(!out.contains(&form[5..10]), "{out}");
+            let rest = &form[4..form.len().min(12)];
+            assert!(!out.contains(rest), "{out}");
             assert!(out.ends_with("; and more"), "{out}");
         }
     }
