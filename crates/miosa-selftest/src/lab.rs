@@ -22,6 +22,8 @@ const PROGRAMS_DIR: &str = "/opt/miosa-selftest";
 const BROKER_RESTART_MAX: Duration = Duration::from_secs(30);
 /// How long a request to the server may take.
 const HTTP_MAX: Duration = Duration::from_secs(30);
+/// How long the audit may lag behind an answer.
+const AUDIT_LAG_MAX: Duration = Duration::from_secs(3);
 /// Time between two looks at something that changes.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// What attack programs use.
@@ -355,6 +357,19 @@ impl Lab {
     pub fn logs(&self) -> String {
         let broker = std::fs::read(self.data_dir().join("log/egress.log")).unwrap_or_default();
         self.world.log() + &String::from_utf8_lossy(&broker)
+    }
+
+    /// Waits a little for a code in the audit: what is not about a credential is written soon, not at once,
+    /// and a broker that is killed takes it along.
+    pub async fn audit_has(&self, code: &str, offset: u64) {
+        let deadline = Instant::now() + AUDIT_LAG_MAX;
+        let is_there = || {
+            let events = audit_since(&self.audit_file(), offset);
+            events.iter().any(|event| event["code"] == code)
+        };
+        while !is_there() && Instant::now() < deadline {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     /// The broker's audit file.

@@ -28,7 +28,7 @@ pub async fn row_138(trial: &mut Trial<'_>) -> Result<()> {
         line,
     );
     rustix::process::kill_process(pid, rustix::process::Signal::ABORT)?;
-    trial.lab.restart_broker().await.ok();
+    trial.lab.wait_for_broker(pid).await?;
     let cores: Vec<String> = [
         trial.lab.world.folder().to_owned(),
         std::env::current_dir()?,
@@ -98,12 +98,14 @@ pub async fn row_145(trial: &mut Trial<'_>) -> Result<()> {
         ])
         .await?;
     lab.restart_broker().await?;
+    let offset = fs_err::metadata(lab.audit_file())?.len();
     let tried = trial
         .inside(
             "unavailable",
             json!(["EGRESS_SECRET_UNAVAILABLE", "EGRESS_POLICY_UNAVAILABLE"]),
         )
         .await;
+    lab.audit_has("EGRESS_SECRET_UNAVAILABLE", offset).await;
     fs_err::rename(&kept, &right)?;
     lab.restart_broker().await?;
     tried?;
@@ -140,9 +142,11 @@ pub async fn row_146(trial: &mut Trial<'_>) -> Result<()> {
     };
     run(swap).await?;
     lab.restart_broker().await?;
+    let offset = fs_err::metadata(lab.audit_file())?.len();
     let tried = trial
         .inside("unavailable_wide", json!(["EGRESS_SECRET_UNAVAILABLE"]))
         .await;
+    lab.audit_has("EGRESS_SECRET_UNAVAILABLE", offset).await;
     run(swap).await?;
     lab.restart_broker().await?;
     tried.map(drop)
