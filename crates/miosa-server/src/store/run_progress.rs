@@ -40,6 +40,9 @@ pub struct Kept {
 }
 
 /// Stores progress in one transaction. Nothing happens to a run that has ended.
+///
+/// INVARIANT: the transaction begins with a write. SQLite lets one that has read wait for no other writer: it
+/// fails at once when somebody has written since.
 pub async fn save(
     pool: &AnyPool,
     run_id: &str,
@@ -47,10 +50,11 @@ pub async fn save(
     kept: Kept,
 ) -> Result<(), sqlx::Error> {
     let mut tx = pool.begin().await?;
-    let status: Option<String> = sqlx::query_scalar("select status from runs where id = $1")
-        .bind(run_id)
-        .fetch_optional(&mut *tx)
-        .await?;
+    let status: Option<String> =
+        sqlx::query_scalar("update runs set status = status where id = $1 returning status")
+            .bind(run_id)
+            .fetch_optional(&mut *tx)
+            .await?;
     let status = status.as_deref().and_then(RunStatus::parse);
     if status.is_none_or(RunStatus::is_final) {
         return tx.rollback().await;
