@@ -134,25 +134,19 @@ fn own_address() -> Result<String> {
 }
 
 /// Port of the server's API.
-async fn api_port(trial: &mut Trial<'_>) -> Result<u16> {
-    let config = trial.lab.world.folder().join(".miosa/config.json");
-    let config: Value = serde_json::from_slice(&fs_err::tokio::read(config).await?)?;
-    let text = config.to_string();
-    let after = text.split("http://127.0.0.1:").nth(1);
-    let digits = after.and_then(|text| text.split(|c: char| !c.is_ascii_digit()).next());
-    digits
-        .context("no API address in the CLI's settings")?
-        .parse()
-        .context("its port")
+fn api_port(trial: &Trial<'_>) -> Result<u16> {
+    let address = trial.lab.api_address()?;
+    let port = address.rsplit(':').next().unwrap_or_default();
+    port.parse().context("the port of the API's address")
 }
 
 async fn row_032(trial: &mut Trial<'_>) -> Result<()> {
-    let argument = json!({"host": own_address()?, "port": api_port(trial).await?});
+    let argument = json!({"host": own_address()?, "port": api_port(trial)?});
     trial.inside("private_ranges", argument).await.map(drop)
 }
 
 async fn row_033(trial: &mut Trial<'_>) -> Result<()> {
-    let argument = json!({"host": own_address()?, "port": api_port(trial).await?});
+    let argument = json!({"host": own_address()?, "port": api_port(trial)?});
     trial.inside("host_services", argument).await.map(drop)
 }
 

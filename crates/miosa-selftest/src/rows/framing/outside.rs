@@ -16,7 +16,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// An upload in constant memory.
 pub(super) async fn row_077(trial: &mut Trial<'_>) -> Result<()> {
-    let broker = broker_pid(trial)?;
+    let broker = trial.lab.broker()?.as_raw_nonzero().get().cast_unsigned();
     // Once, so that what is made on a first use is there.
     trial.inside("upload", Value::from(1)).await?;
     let before = peak_memory(broker)?;
@@ -29,29 +29,6 @@ pub(super) async fn row_077(trial: &mut Trial<'_>) -> Result<()> {
         format!("grew by {} KiB", grown / 1024),
     );
     Ok(())
-}
-
-/// The broker of this run: a child of its server's, or beside it.
-fn broker_pid(trial: &Trial<'_>) -> Result<u32> {
-    let folder = trial.lab.world.folder().display().to_string();
-    for entry in fs_err::read_dir("/proc")? {
-        let entry = entry?;
-        let Some(pid) = entry
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok())
-        else {
-            continue;
-        };
-        // A process that is gone by now is not the broker.
-        let line = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
-        let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
-        let is_broker = words.get(1) == Some(&b"egress".as_slice());
-        if is_broker && memchr::memmem::find(&line, folder.as_bytes()).is_some() {
-            return Ok(pid);
-        }
-    }
-    anyhow::bail!("no process of the broker")
 }
 
 fn peak_memory(pid: u32) -> Result<u64> {
