@@ -10,9 +10,12 @@ use crate::store::runs::RunRow;
 use crate::{ApiError, App};
 
 const FILES_MAX: usize = 1000;
-/// Prints path, size and time, each ended by NUL; what tools fill by the thousand is left out.
-const FIND: &str = "find \"$1\" -xdev \\( -name node_modules -o -name .git -o -name .next -o -name .miosa \\) -prune \
-     -o -type f -newer \"$2\" -printf '%p\\0%s\\0%T@\\0' 2>/dev/null";
+/// Prints path, size and time, each ended by NUL; what tools fill by the thousand is left out. A file written
+/// in the kernel's clock tick of the start has the start's very time, and `-newer` is strict: so it is compared
+/// with the moment before.
+const FIND: &str = "touch -r \"$2\" -d '-0.000000001 seconds' \"$2.before\" && \
+     find \"$1\" -xdev \\( -name node_modules -o -name .git -o -name .next -o -name .miosa \\) -prune \
+     -o -type f -newer \"$2.before\" -printf '%p\\0%s\\0%T@\\0' 2>/dev/null";
 const FIELDS: usize = 3;
 
 /// A file whose time is the start of the run.
@@ -53,6 +56,9 @@ fn parse(bytes: &[u8]) -> Vec<Value> {
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+    use std::time::{Duration, SystemTime};
+
     use super::{FIND, parse};
 
     #[test]
@@ -62,26 +68,28 @@ mod tests {
         fs_err::create_dir_all(at("work/node_modules")).unwrap();
         fs_err::write(at("work/old"), "x").unwrap();
         fs_err::write(at("marker"), "").unwrap();
-        let past = std::time::SystemTime::now() - std::time::Duration::from_secs(60);
-        for (name, back) in [("work/old", 60), ("marker", 30)] {
-            let time = past + std::time::Duration::from_secs(60 - back);
-            std::fs::File::options()
-                .write(true)
-                .open(at(name))
-                .unwrap()
-                .set_modified(time)
+        let past = SystemTime::now() - Duration::from_secs(60);
+        let set_time = |path: &Path, after: u64| {
+            let file = std::fs::File::options().write(true).open(path).unwrap();
+            file.set_modified(past + Duration::from_secs(after))
                 .unwrap();
-        }
+        };
+        set_time(&at("work/old"), 0);
+        set_time(&at("marker"), 30);
         fs_err::write(at("work/new\nfile"), "abc").unwrap();
+        fs_err::copy(at("marker"), at("work/same tick")).unwrap();
+        set_time(&at("work/same tick"), 30);
         fs_err::write(at("work/node_modules/dep"), "x").unwrap();
         let found = std::process::Command::new("sh")
             .args(["-c", FIND, "find"])
             .args([at("work"), at("marker")])
             .output()
             .unwrap();
-        let files = parse(&found.stdout);
-        assert_eq!(files.len(), 1, "{files:?}");
+        let mut files = parse(&found.stdout);
+        files.sort_by_key(|file| file["name"].to_string());
+        assert_eq!(files.len(), 2, "{files:?}");
         assert_eq!(files[0]["name"], "new\nfile");
         assert_eq!(files[0]["size"], 3);
+        assert_eq!(files[1]["name"], "same tick");
     }
 }
