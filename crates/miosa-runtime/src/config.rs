@@ -4,6 +4,9 @@ use std::path::{Path, PathBuf};
 
 use miosa_api::id::SandboxId;
 
+/// Between a sandbox's id and its disk's epoch in a file's name; in no id.
+pub(crate) const EPOCH_MARK: char = '~';
+
 /// Settings of the runtime.
 #[derive(Debug, Clone)]
 pub struct RuntimeConfig {
@@ -39,8 +42,21 @@ impl RuntimeConfig {
         self.data_dir.join("disks")
     }
 
-    /// A sandbox's disk.
-    pub(crate) fn disk(&self, id: &SandboxId) -> PathBuf {
-        self.disks().join(format!("{id}.img"))
+    /// A sandbox's disk of this epoch.
+    pub(crate) fn disk(&self, id: &SandboxId, epoch: u64) -> PathBuf {
+        match epoch {
+            0 => self.disks().join(format!("{id}.img")),
+            epoch => self.disks().join(format!("{id}{EPOCH_MARK}{epoch}.img")),
+        }
+    }
+
+    /// Where snapshots are.
+    pub(crate) fn snapshots(&self) -> PathBuf {
+        self.data_dir.join("snapshots")
+    }
+
+    /// A snapshot's disk.
+    pub(crate) fn snapshot(&self, name: &str) -> PathBuf {
+        self.snapshots().join(format!("{name}.img"))
     }
 }

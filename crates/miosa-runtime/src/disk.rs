@@ -124,6 +124,12 @@ fn create(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
+/// Keeps a disk as it is now in another file, whole or not at all: nobody may write to it meanwhile.
+pub(crate) fn copy(from: &Path, partial: &Path) -> io::Result<File> {
+    copy_sparse(&File::open(from)?, partial)?;
+    File::open(partial)
+}
+
 /// Copies a file and its holes, sharing blocks where the file system can.
 fn copy_sparse(from: &File, to: &Path) -> io::Result<()> {
     let to = create(to)?;

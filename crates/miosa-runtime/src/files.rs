@@ -66,9 +66,20 @@ impl SandboxFiles {
         self.dir.join("disk")
     }
 
+    /// Below it the shim mounts the snapshots under the disk, for itself alone.
+    pub(crate) fn below_mounts(&self) -> PathBuf {
+        self.dir.join("below")
+    }
+
+    /// Removes the mount points of snapshots. What is mounted there is read-only and stays.
+    pub(crate) fn remove_below(&self) -> io::Result<()> {
+        gone(fs_err::remove_dir_all(self.below_mounts()))
+    }
+
     /// Removes what is of no use once the sandbox has ended, but keeps how it ended.
     pub(crate) fn remove_runtime(&self) -> io::Result<()> {
         gone(fs_err::remove_file(self.guest_socket()))?;
+        self.remove_below()?;
         gone(fs_err::remove_dir(self.disk_mount()))
     }
 
@@ -86,6 +97,7 @@ impl SandboxFiles {
         for path in own {
             gone(fs_err::remove_file(path))?;
         }
+        self.remove_below()?;
         gone(fs_err::remove_dir(self.disk_mount()))?;
         match fs_err::remove_dir(&self.dir) {
             Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => Ok(()),
@@ -101,6 +113,8 @@ pub(crate) struct Launch {
     pub(crate) spec: SandboxSpec,
     /// Image of its disk; without it the upper layer is a folder.
     pub(crate) disk: Option<PathBuf>,
+    /// Images of the snapshots under it, topmost first.
+    pub(crate) below: Vec<PathBuf>,
     /// Name of its control group, below the root of every hierarchy.
     pub(crate) cgroup: String,
 }
@@ -167,7 +181,11 @@ pub(crate) fn write_json<T: Serialize>(path: &Path, value: &T) -> io::Result<()>
 
 /// Whether the id may be part of a path.
 pub(crate) fn is_plain(id: &SandboxId) -> bool {
-    let id = id.as_str();
+    is_plain_name(id.as_str())
+}
+
+/// Whether a name may be part of a path.
+pub(crate) fn is_plain_name(id: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
     !id.is_empty() && id.len() <= 64 && id.chars().all(plain)
 }

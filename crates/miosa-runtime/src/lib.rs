@@ -23,5 +23,5 @@ mod uids;
 pub use config::RuntimeConfig;
 pub use container::Container;
 pub use error::RuntimeError;
-pub use runtime::{BoxFuture, Found, Network, Runtime, SandboxSpec, Started, Upper, Usage};
+pub use runtime::{BoxFuture, Found, Network, Runtime, SandboxSpec, Started, Taken, Upper, Usage};
 pub use shim::{is_broker_listener, shim_main};

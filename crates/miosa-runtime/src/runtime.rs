@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::time::Duration;
 
 use miosa_api::id::SandboxId;
 
@@ -20,8 +21,14 @@ pub struct SandboxSpec {
     pub generation: u64,
     /// Read-only layers of its root, topmost first.
     pub layers: Vec<PathBuf>,
+    /// Snapshots its disk lies over, topmost first, themselves over the layers.
+    #[serde(default)]
+    pub below: Vec<String>,
     /// Where writes go.
     pub upper: Upper,
+    /// Which of its disks: a restored sandbox begins a new one, and a start removes all others.
+    #[serde(default)]
+    pub disk_epoch: u64,
     /// Memory limit in MiB.
     pub memory_mb: u32,
     /// CPU limit in virtual CPUs.
@@ -94,6 +101,15 @@ pub struct Usage {
     pub oom_kills: u64,
 }
 
+/// A snapshot that was taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Taken {
+    /// Bytes it takes on the host's disk where no blocks are shared.
+    pub bytes: u64,
+    /// How long the sandbox was held still for it; nothing when it was not running.
+    pub held: Duration,
+}
+
 /// What isolates.
 pub trait Runtime: Send + Sync {
     /// Its name in the API: `container`.
@@ -114,6 +130,21 @@ pub trait Runtime: Send + Sync {
 
     /// `stop`, and removes everything of it. Fine when there is nothing.
     fn destroy<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<(), RuntimeError>>;
+
+    /// Keeps the disk of this epoch as it is now under a plain name, whole or not at all. A running
+    /// sandbox is held still meanwhile, and goes on afterwards. One change of a sandbox at a time.
+    fn snapshot<'a>(
+        &'a self,
+        id: &'a SandboxId,
+        disk_epoch: u64,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Taken, RuntimeError>>;
+
+    /// Removes a snapshot that no sandbox lies over. Fine when there is none.
+    fn remove_snapshot<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>>;
+
+    /// Names of all snapshots on this host. Removes what a crash left half made.
+    fn snapshots(&self) -> BoxFuture<'_, Result<Vec<String>, RuntimeError>>;
 
     /// Everything of this runtime on this host, running or left over.
     fn list(&self) -> BoxFuture<'_, Result<Vec<Found>, RuntimeError>>;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use miosa_api::id::SandboxId;
 use miosa_runtime::{
-    BoxFuture, Found, Runtime, RuntimeConfig, RuntimeError, SandboxSpec, Started, Usage,
+    BoxFuture, Found, Runtime, RuntimeConfig, RuntimeError, SandboxSpec, Started, Taken, Usage,
 };
 
 /// Stands where this host can run nothing.
@@ -51,6 +51,23 @@ impl Runtime for Absent {
 
     fn destroy<'a>(&'a self, _: &'a SandboxId) -> BoxFuture<'a, Result<(), RuntimeError>> {
         Box::pin(std::future::ready(Ok(())))
+    }
+
+    fn snapshot<'a>(
+        &'a self,
+        _: &'a SandboxId,
+        _: u64,
+        _: &'a str,
+    ) -> BoxFuture<'a, Result<Taken, RuntimeError>> {
+        self.error()
+    }
+
+    fn remove_snapshot<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        self.error()
+    }
+
+    fn snapshots(&self) -> BoxFuture<'_, Result<Vec<String>, RuntimeError>> {
+        Box::pin(std::future::ready(Ok(Vec::new())))
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Vec<Found>, RuntimeError>> {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use miosa_api::id::SandboxId;
 
+use super::stop::owner;
 use super::{Inner, group};
 use crate::disk::BLANK_PREFIX;
 use crate::error::{RuntimeError, Step};
@@ -55,6 +56,7 @@ fn names(dir: &std::path::Path, suffix: &str) -> Result<Vec<SandboxId>, RuntimeE
         let id = name
             .to_str()
             .and_then(|name| name.strip_suffix(suffix))
+            .and_then(owner)
             .map(SandboxId::from);
         ids.extend(id.filter(is_plain));
     }

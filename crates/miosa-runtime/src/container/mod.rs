@@ -4,6 +4,7 @@
 //! of the kernel, so that a server that starts anew finds what an earlier one left.
 
 mod find;
+mod snapshot;
 mod start;
 mod stop;
 
@@ -17,7 +18,7 @@ use crate::config::RuntimeConfig;
 use crate::error::{RuntimeError, Step};
 use crate::files::{SandboxFiles, State, is_plain, read_json};
 use crate::probe;
-use crate::runtime::{BoxFuture, Found, Runtime, SandboxSpec, Started, Usage};
+use crate::runtime::{BoxFuture, Found, Runtime, SandboxSpec, Started, Taken, Usage};
 
 /// Runs sandboxes as containers of this host's kernel. Cheap to clone.
 #[derive(Clone)]
@@ -39,7 +40,12 @@ impl Container {
     pub fn new(config: RuntimeConfig) -> Result<Self, RuntimeError> {
         probe::check()?;
         let cgroups = cgroup::detect()?;
-        for dir in [config.sandboxes(), config.uid_slots(), config.disks()] {
+        for dir in [
+            config.sandboxes(),
+            config.uid_slots(),
+            config.disks(),
+            config.snapshots(),
+        ] {
             fs_err::create_dir_all(dir).step("making the runtime's folders")?;
         }
         Ok(Self {
@@ -128,6 +134,25 @@ impl Runtime for Container {
     fn destroy<'a>(&'a self, id: &'a SandboxId) -> BoxFuture<'a, Result<(), RuntimeError>> {
         let id = id.clone();
         Box::pin(self.blocking(move |inner| stop::destroy(inner, &id)))
+    }
+
+    fn snapshot<'a>(
+        &'a self,
+        id: &'a SandboxId,
+        disk_epoch: u64,
+        name: &'a str,
+    ) -> BoxFuture<'a, Result<Taken, RuntimeError>> {
+        let (id, name) = (id.clone(), name.to_owned());
+        Box::pin(self.blocking(move |inner| snapshot::take(inner, &id, disk_epoch, &name)))
+    }
+
+    fn remove_snapshot<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>> {
+        let name = name.to_owned();
+        Box::pin(self.blocking(move |inner| snapshot::remove(inner, &name)))
+    }
+
+    fn snapshots(&self) -> BoxFuture<'_, Result<Vec<String>, RuntimeError>> {
+        Box::pin(self.blocking(snapshot::list))
     }
 
     fn list(&self) -> BoxFuture<'_, Result<Vec<Found>, RuntimeError>> {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use miosa_api::limits::SANDBOX_BOOT_TIMEOUT;
@@ -9,7 +10,7 @@ use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::net::UnixStream;
 use tokio::process::{Child, Command};
 
-use super::{Container, Inner, group, stop};
+use super::{Container, Inner, group, snapshot, stop};
 use crate::error::{RuntimeError, Step};
 use crate::files::{Ended, Launch, Report, SandboxFiles, read_json, write_json};
 use crate::probe::HOST_PATH;
@@ -30,7 +31,7 @@ pub(super) async fn start(
         let id = spec.id.clone();
         let undone = runtime.blocking(move |inner| {
             stop::stop(inner, &id)?;
-            undo_files(inner, &id, &files, made_disk)
+            undo_files(inner, &id, &files, made_disk.as_deref())
         });
         if let Err(error) = undone.await {
             tracing::error!(sandbox = %spec.id, error = error.in_words(), "leftovers of a failed start");
@@ -41,7 +42,7 @@ pub(super) async fn start(
 
 struct Prepared {
     files: SandboxFiles,
-    made_disk: bool,
+    made_disk: Option<PathBuf>,
 }
 
 /// Writes everything the shim reads.
@@ -55,10 +56,10 @@ fn prepare(inner: &Inner, spec: &SandboxSpec) -> Result<Prepared, RuntimeError> 
     }
     // What a killed shim of an earlier start left.
     stop::stop(inner, &spec.id)?;
-    let mut made_disk = false;
+    let mut made_disk = None;
     let result = write_files(inner, spec, &files, &mut made_disk);
     if let Err(error) = result {
-        undo_files(inner, &spec.id, &files, made_disk)?;
+        undo_files(inner, &spec.id, &files, made_disk.as_deref())?;
         return Err(error);
     }
     Ok(Prepared { files, made_disk })
@@ -68,7 +69,7 @@ fn write_files(
     inner: &Inner,
     spec: &SandboxSpec,
     files: &SandboxFiles,
-    made_disk: &mut bool,
+    made_disk: &mut Option<PathBuf>,
 ) -> Result<(), RuntimeError> {
     let step = "making the sandbox's folder";
     fs_err::create_dir_all(&files.dir).step(step)?;
@@ -76,12 +77,16 @@ fn write_files(
     fs_err::set_permissions(&files.dir, PermissionsExt::from_mode(0o700)).step(step)?;
     let disk = match spec.upper {
         Upper::Disk(size_mb) => {
-            let image = inner.config.disk(&spec.id);
-            *made_disk = disk::prepare(&image, size_mb)?;
+            let image = inner.config.disk(&spec.id, spec.disk_epoch);
+            if disk::prepare(&image, size_mb)? {
+                *made_disk = Some(image.clone());
+            }
+            stop::remove_disks(inner, &spec.id, Some(&image))?;
             Some(image)
         }
         Upper::Folder(_) => None,
     };
+    let below = snapshot::images(inner, &spec.below)?;
     let first_uid = uids::take(&inner.config, &spec.id).step("taking a range of user ids")?;
     let cgroup = group(&spec.id);
     let step = "writing the sandbox's configuration";
@@ -92,6 +97,7 @@ fn write_files(
         &Launch {
             spec: spec.clone(),
             disk,
+            below,
             cgroup,
         },
     )
@@ -102,13 +108,12 @@ fn undo_files(
     inner: &Inner,
     id: &miosa_api::id::SandboxId,
     files: &SandboxFiles,
-    made_disk: bool,
+    made_disk: Option<&Path>,
 ) -> Result<(), RuntimeError> {
     uids::release(&inner.config, id).step("giving back the sandbox's user ids")?;
     files.remove_own().step("removing the sandbox's files")?;
-    if made_disk {
-        crate::files::gone(fs_err::remove_file(inner.config.disk(id)))
-            .step("removing the sandbox's disk")?;
+    if let Some(disk) = made_disk {
+        crate::files::gone(fs_err::remove_file(disk)).step("removing the sandbox's disk")?;
     }
     Ok(())
 }

@@ -1,6 +1,7 @@
 //! Ending sandboxes, also those whose shim is gone.
 
 use std::os::fd::AsFd;
+use std::path::Path;
 use std::time::Duration;
 
 use miosa_api::id::SandboxId;
@@ -8,6 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::process::Signal;
 
 use super::{Inner, group};
+use crate::config::EPOCH_MARK;
 use crate::error::{RuntimeError, Step};
 use crate::files::{State, gone};
 use crate::process::ProcessId;
@@ -61,9 +63,31 @@ fn end(shim: &ProcessId) {
 /// `stop`, and removes its disk and folder.
 pub(super) fn destroy(inner: &Inner, id: &SandboxId) -> Result<(), RuntimeError> {
     stop(inner, id)?;
-    let disk = inner.config.disk(id);
-    for file in [disk.with_extension("part"), disk] {
-        gone(fs_err::remove_file(file)).step("removing the sandbox's disk")?;
-    }
+    remove_disks(inner, id, None)?;
     gone(fs_err::remove_dir_all(inner.config.sandbox_dir(id))).step("removing the sandbox's folder")
+}
+
+/// Removes the sandbox's disks of all epochs but the one to keep.
+pub(super) fn remove_disks(
+    inner: &Inner,
+    id: &SandboxId,
+    keep: Option<&Path>,
+) -> Result<(), RuntimeError> {
+    let step = "removing the sandbox's disk";
+    for entry in fs_err::read_dir(inner.config.disks()).step(step)? {
+        let entry = entry.step(step)?;
+        let name = entry.file_name();
+        let of = name
+            .to_str()
+            .and_then(|name| owner(name.split_once('.')?.0));
+        if of == Some(id.as_str()) && keep != Some(entry.path().as_path()) {
+            gone(fs_err::remove_file(entry.path())).step(step)?;
+        }
+    }
+    Ok(())
+}
+
+/// The sandbox a disk's name, without its ending, belongs to.
+pub(super) fn owner(stem: &str) -> Option<&str> {
+    stem.split(EPOCH_MARK).next()
 }

@@ -4,6 +4,7 @@
 //! is sound only without other threads. It holds no secret. Whatever ends it ends the sandbox: the
 //! guest agent is killed with its parent, and everything else lives in its private namespaces.
 
+mod below;
 mod broker;
 mod channel;
 mod confine;
@@ -69,13 +70,15 @@ fn run(files: &SandboxFiles) -> Result<(), RuntimeError> {
     rustix::process::setsid().ok();
     rustix::process::umask(rustix::fs::Mode::from(0o022));
     let termination = sys::signal::termination().step("blocking signals")?;
-    let (config, launch) = read(files)?;
+    let (config, mut launch) = read(files)?;
     write_state(files, &launch, None)?;
 
     sys::clone::unshare(UnshareFlags::NEWNS).step("making a mount namespace")?;
     let private = MountPropagationFlags::DOWNSTREAM | MountPropagationFlags::REC;
     rustix::mount::mount_change("/", private).step("detaching the mount namespace")?;
     let upper = upper::prepare(&launch, files)?;
+    let below = below::mount(&launch.below, files)?;
+    launch.spec.layers.splice(0..0, below);
     let broker = network::prepare(&launch.spec)?;
     let cgroups = cgroup::detect()?;
     let spec = &launch.spec;
@@ -101,8 +104,9 @@ fn run(files: &SandboxFiles) -> Result<(), RuntimeError> {
     let removed = cgroups
         .remove(&launch.cgroup)
         .step("removing the sandbox's control group");
+    let below = below::unmount(&launch.below, files);
     let dropped = upper.remove();
-    result.and(killed).and(removed).and(dropped)
+    result.and(killed).and(removed).and(below).and(dropped)
 }
 
 fn read(files: &SandboxFiles) -> Result<(Spec, Launch), RuntimeError> {

@@ -11,6 +11,9 @@ use crate::files::{Launch, SandboxFiles, gone};
 use crate::runtime::Upper as Wanted;
 use crate::sys::loopdev;
 
+/// Name of the upper folder on a disk, and so on a snapshot.
+pub(super) const UPPER: &str = "upper";
+
 /// A folder with the overlay's upper and work folders in it, on one mount.
 pub(super) struct Upper {
     /// The folder.
@@ -31,7 +34,7 @@ pub(super) fn prepare(launch: &Launch, files: &SandboxFiles) -> Result<Upper, Ru
             mount(image, &tree)?;
             Upper {
                 tree,
-                upper: "upper".into(),
+                upper: UPPER.into(),
                 work: "work".into(),
                 mounted: true,
             }

@@ -5,4 +5,5 @@ mod leftovers;
 mod lifecycle;
 mod limits;
 mod network;
+mod snapshots;
 mod world;

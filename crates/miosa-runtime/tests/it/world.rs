@@ -120,6 +120,8 @@ impl World {
             id: SandboxId::new(),
             generation: 1,
             layers: vec![self.path("root")],
+            below: Vec::new(),
+            disk_epoch: 0,
             upper: Upper::Folder(self.path("upper")),
             memory_mb: 256,
             cpu_count: 1,

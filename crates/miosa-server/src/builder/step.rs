@@ -109,6 +109,8 @@ async fn spec(
         id: id.clone(),
         generation: 1,
         layers: super::layers(app).paths(below),
+        below: Vec::new(),
+        disk_epoch: 0,
         upper: Upper::Folder(root.to_owned()),
         memory_mb: MEMORY_MB,
         cpu_count: CPU_COUNT,

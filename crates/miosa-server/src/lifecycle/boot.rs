@@ -68,6 +68,8 @@ fn spec(app: &App, row: &SandboxRow, trust: Trust) -> SandboxSpec {
         id: SandboxId::from(row.id.as_str()),
         generation: u64::try_from(row.generation).unwrap_or(0),
         layers: image.layers,
+        below: Vec::new(),
+        disk_epoch: 0,
         upper: Upper::Disk(small(row.disk_size_mb)),
         memory_mb: small(row.memory_mb),
         cpu_count: small(row.cpu_count),
