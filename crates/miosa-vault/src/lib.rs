@@ -11,12 +11,14 @@
 //! The crate does not know who asks; deciding that is the broker's part.
 
 mod associated;
+mod aws_keys;
 mod key_file;
 mod opening_key;
 pub mod placeholder;
 mod sealing_key;
 mod secret;
 
+pub use aws_keys::{AwsKeys, InvalidAwsKeys};
 pub use key_file::KeyFileError;
 pub use opening_key::{OpenError, OpeningKey};
 pub use sealing_key::{SealError, SealingKey};
