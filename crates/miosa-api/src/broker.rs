@@ -149,6 +149,41 @@ pub enum Place {
         /// Its name.
         name: String,
     },
+    /// An AWS signature (version 4) in `Authorization`: the token is the access key id, and the broker signs anew.
+    AwsHeader(AwsScope),
+    /// The same in the query (`X-Amz-Credential`), as in presigned addresses.
+    AwsQuery(AwsScope),
+}
+
+/// What may be signed with AWS keys: part of what a signature is made over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AwsScope {
+    /// Signing names of services: `s3`.
+    pub services: Vec<String>,
+    /// Regions; `*` alone for all.
+    pub regions: Vec<String>,
+}
+
+impl AwsScope {
+    /// Whether a signature for this may be made.
+    #[must_use]
+    pub fn covers(&self, service: &str, region: &str) -> bool {
+        let is_region = |one: &String| one == region || one == "*";
+        self.services.iter().any(|one| one == service) && self.regions.iter().any(is_region)
+    }
+
+    /// Whether it names something, in words that can stand in a signature's scope.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        let is_word = |word: &String| {
+            let fine =
+                |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+            !word.is_empty() && word.bytes().all(fine)
+        };
+        let regions_are_fine = self.regions.iter().all(is_word) || self.regions == ["*"];
+        let is_something = !self.services.is_empty() && !self.regions.is_empty();
+        is_something && self.services.iter().all(is_word) && regions_are_fine
+    }
 }
 
 /// Row 54: headers that frame or route a message, or that a client fills by itself, carry no credential. For the
@@ -319,6 +354,10 @@ refusals! {
     PlaceholderUnknown = "EGRESS_PLACEHOLDER_UNKNOWN", 403;
     /// A credential of the caller's own, or none, at a bound endpoint.
     CredentialRequired = "EGRESS_CREDENTIAL_REQUIRED", 403;
+    /// A way of signing that the broker does not do: another version of AWS signatures, signed chunks, forms.
+    SignatureNotSupported = "EGRESS_SIGNATURE_NOT_SUPPORTED", 403;
+    /// A signature for another service or region than the binding lists.
+    SignatureScope = "EGRESS_SIGNATURE_SCOPE", 403;
     /// A placeholder over plain HTTP.
     CleartextCredential = "EGRESS_CLEARTEXT_CREDENTIAL", 403;
     /// The secret could not be opened.

@@ -39,6 +39,7 @@ pub mod request;
 mod run;
 mod sandbox;
 mod serve;
+mod sigv4;
 mod socket;
 mod standalone;
 pub mod substitute;

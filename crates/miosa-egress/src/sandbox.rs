@@ -67,7 +67,7 @@ impl Generation {
             return Ok(Arc::clone(opened));
         }
         let secret = broker.open(&binding.sealed)?;
-        let opened = Arc::new(Opened::new(secret, placeholder));
+        let opened = Arc::new(Opened::of_binding(secret, binding));
         lock().push((placeholder.clone(), Arc::clone(&opened)));
         Ok(opened)
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy;
@@ -138,6 +138,7 @@ async fn send(
     }
     let binding = substituted.shared_binding();
     let parts = substituted.into_parts();
+    let has_answer_body = parts.method != Method::HEAD;
     let (response, relay) = if websocket::is_asked_for(&parts.headers) {
         websocket::send(service, generation, binding, parts, payload.upgrade).await?
     } else {
@@ -151,7 +152,12 @@ async fn send(
     if head.status == StatusCode::SWITCHING_PROTOCOLS && !is_upgraded && !is_off(Defence::Upgrade) {
         return Err(own_refusal(RefusalCode::UpstreamProtocol));
     }
-    prepare(&mut head.headers, redactor.as_mut(), is_upgraded)?;
+    prepare(
+        &mut head.headers,
+        redactor.as_mut(),
+        is_upgraded,
+        has_answer_body,
+    )?;
     record.set_status(head.status.as_u16());
     let has_credential = redactor.is_some();
     if redactor.as_ref().is_some_and(Redactor::has_redacted) {
@@ -277,6 +283,7 @@ fn prepare(
     headers: &mut HeaderMap,
     redactor: Option<&mut Redactor>,
     is_upgraded: bool,
+    has_body: bool,
 ) -> Result<(), Refusal> {
     if redactor.is_some() {
         // While all is here: `Connection` may name the very field that tells.
@@ -285,7 +292,8 @@ fn prepare(
     if !is_upgraded {
         forward::remove_hop_by_hop(headers);
     }
-    clean_response_headers(headers, redactor.is_some());
+    // What is told of a body that does not come stays true.
+    clean_response_headers(headers, redactor.is_some() && has_body);
     if let Some(redactor) = redactor {
         redactor.redact_headers(headers);
     }

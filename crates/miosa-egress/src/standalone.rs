@@ -40,6 +40,8 @@ pub struct Listener {
     pub name: String,
     /// Where it listens.
     pub at: At,
+    /// Variables of its callers' environment that hold placeholders, with these.
+    pub variables: Vec<(String, String)>,
     /// What its callers may do.
     pub policy: SandboxPolicy,
 }

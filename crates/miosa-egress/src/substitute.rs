@@ -18,6 +18,7 @@ use crate::placeholder::basic_credentials;
 use crate::policy::{Authorized, Destination};
 use crate::redact::Redactor;
 use crate::refusal::Refusal;
+use crate::sigv4::{Stated, Where};
 use crate::weaken::{Defence, is_off};
 
 mod headers;
@@ -61,9 +62,14 @@ impl Authorized {
         let unavailable = || secret_unavailable(&binding);
         let place = binding.places.get(place).ok_or_else(unavailable)?;
         let opened = open(&binding).map_err(|_| unavailable())?;
-        let carrier = put_in(&mut parts, place, &binding.placeholder, opened.secret())
-            .map_err(|_| unavailable())?;
-        headers::prepare_request(&mut parts, &destination, carrier.as_ref());
+        if matches!(place, Place::AwsHeader(_) | Place::AwsQuery(_)) {
+            sign(&mut parts, &destination, place, &opened).map_err(|_| unavailable())?;
+        } else {
+            let carrier = put_in(&mut parts, place, &binding.placeholder, opened.secret())
+                .map_err(|_| unavailable())?;
+            headers::prepare_request(&mut parts, &destination, carrier.as_ref());
+            headers::want_all(&mut parts);
+        }
         let credential = Some(Credential { binding, opened });
         Ok(Substituted {
             destination,
@@ -139,7 +145,29 @@ fn put_in(
             Ok(Some(AUTHORIZATION))
         }
         Place::Query { name } => put_in_query(parts, name, secret).map(|()| None),
+        // Nothing of these is ever put in: they sign.
+        Place::AwsHeader(_) | Place::AwsQuery(_) => Err(NotCarried),
     }
+}
+
+/// Makes the head ready, and signs it as it is then: nothing of it may change after that.
+fn sign(
+    parts: &mut Parts,
+    to: &Destination,
+    place: &Place,
+    opened: &Opened,
+) -> Result<(), NotCarried> {
+    let place = match place {
+        Place::AwsQuery(_) => Where::Query,
+        _ => Where::Header,
+    };
+    let keys = opened.aws_keys().ok_or(NotCarried)?;
+    let stated = Stated::read(parts, place).and_then(Result::ok);
+    headers::prepare_request(parts, to, Some(&AUTHORIZATION));
+    let stated = stated.ok_or(NotCarried)?;
+    stated
+        .sign(parts, &to.authority(), keys)
+        .map_err(|_| NotCarried)
 }
 
 /// Puts the value in place of the placeholder in whatever header has it: never a thing to do.

@@ -34,6 +34,8 @@ defences! {
     MethodMatch = "method-match",
     /// A placeholder is replaced in its declared place alone.
     PlaceMatch = "place-match",
+    /// AWS signatures are made for the binding's services and regions alone.
+    CredentialScope = "credential-scope",
     /// No credential goes over plain HTTP.
     Cleartext = "cleartext",
     /// Private and special addresses are not dialled.

@@ -10,12 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use miosa_api::broker::Place;
+use miosa_api::broker::{AwsScope, Place};
 use miosa_server::connectors::overlap::{bindings_overlap, endpoint_matches};
 use miosa_server::connectors::{Catalog, Definition, Fault};
 
 /// Definitions without a probe; each file says why.
-const WITHOUT_PROBE: [&str; 4] = ["confluence", "jira", "pypi", "slack"];
+const WITHOUT_PROBE: [&str; 5] = ["aws", "confluence", "jira", "pypi", "slack"];
 /// Parts of paths that answer with fresh credentials, at any provider.
 const MINTING: [&str; 9] = [
     "oauth",
@@ -136,6 +136,9 @@ fn page(text: &str, definition: &Definition) -> String {
     row("definition", &format!("`{}`", definition.key()));
     row("type", &format!("`{}`", definition.kind()));
     row("variable", &format!("`{}`", definition.default_env_name));
+    for name in &definition.more_env_names {
+        row("which also stands in", &format!("`{name}`"));
+    }
     if !definition.placeholder_prefix.is_empty() {
         row(
             "placeholders begin with",
@@ -177,7 +180,14 @@ fn place_text(place: &Place) -> String {
         Place::Header { name, prefix } => format!("header `{name}: {prefix}<token>`"),
         Place::Basic => "`Authorization: Basic`, the token as password or user name".to_owned(),
         Place::Query { name } => format!("query `{name}=<token>`"),
+        Place::AwsHeader(scope) => format!("AWS signature in the header, {}", scope_text(scope)),
+        Place::AwsQuery(scope) => format!("AWS signature in the query, {}", scope_text(scope)),
     }
+}
+
+fn scope_text(scope: &AwsScope) -> String {
+    let (services, regions) = (scope.services.join(", "), scope.regions.join(", "));
+    format!("for services {services} in regions {regions}")
 }
 
 fn commands(definition: &Definition) -> String {
@@ -190,8 +200,12 @@ fn commands(definition: &Definition) -> String {
         (store, format!("{provider}/default"))
     };
     let env = &definition.default_env_name;
+    let value = match definition.signs() {
+        true => "aws configure export-credentials | jq -c .".to_owned(),
+        false => format!("printf %s \"${env}\""),
+    };
     format!(
-        "\n```sh\nprintf %s \"${env}\" | {store}\nmiosa sandbox connectors attach <id> {uid} --env {env}\n\
+        "\n```sh\n{value} | {store}\nmiosa sandbox connectors attach <id> {uid} --env {env}\n\
          miosa sandbox connectors preflight <id>\n```\n\n"
     )
 }

@@ -89,6 +89,6 @@ pub fn judge(
     let authorized = policy.authorize(Received::new(to, parts)?)?;
     authorized.substitute(&|binding| {
         let value = SecretValue::parse(CANARY).expect("the canary is a secret");
-        Ok(Arc::new(Opened::new(value, &binding.placeholder)))
+        Ok(Arc::new(Opened::of_binding(value, binding)))
     })
 }

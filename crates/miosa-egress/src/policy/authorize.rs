@@ -133,9 +133,10 @@ impl CompiledPolicy {
             Reach::Bound => {}
             short => return Err(out_of_reach(binding, short, to)),
         }
+        let expected = binding.check_signature(received)?;
         let place = binding
             .place_in(received.parts())
-            .filter(|_| found.len() == 1);
+            .filter(|_| found.len() == expected);
         let Some(place) = place else {
             if is_off(Defence::PlaceMatch) {
                 return Ok(Credential {
@@ -168,7 +169,10 @@ impl CompiledPolicy {
             .bindings
             .iter()
             .filter(|binding| binding.is_on_host(&to.host));
-        let declared = here.flat_map(|binding| binding.carriers.iter().cloned());
+        let declared = here.flat_map(|binding| {
+            let declared = binding.carriers.iter().cloned();
+            declared.chain(binding.other_carriers())
+        });
         std::iter::once(Carrier::Header(AUTHORIZATION))
             .chain(declared)
             .collect()
@@ -205,7 +209,10 @@ impl CompiledPolicy {
             });
         }
         match here {
-            Some(binding) if !is_neutral(received) => Err(credential_required(binding)),
+            Some(binding) if !is_neutral(received) => {
+                binding.check_form(received)?;
+                Err(credential_required(binding))
+            }
             _ => Ok(()),
         }
     }

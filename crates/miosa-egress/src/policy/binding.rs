@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use http::HeaderName;
 use http::header::AUTHORIZATION;
-use miosa_api::broker::{BindingPolicy, Place, is_bindable_header, is_bindable_prefix};
+use miosa_api::broker::{AwsScope, BindingPolicy, Place, is_bindable_header, is_bindable_prefix};
 
 use super::PolicyError;
 use super::host::{Destination, Host};
 use super::path::PathPattern;
+use crate::sigv4;
 use crate::weaken::{Defence, is_off};
 
 /// One binding, ready to be asked.
@@ -111,6 +112,18 @@ impl Binding {
             Place::Header { name, prefix } => format!("header {name}: {prefix}${env}"),
             Place::Basic => format!("header authorization: Basic with ${env} as password"),
             Place::Query { name } => format!("query parameter {name}=${env}"),
+            Place::AwsHeader(scope) => {
+                format!(
+                    "AWS signature in a header, with ${env} {}",
+                    describe_scope(scope)
+                )
+            }
+            Place::AwsQuery(scope) => {
+                format!(
+                    "AWS signature in the query, with ${env} {}",
+                    describe_scope(scope)
+                )
+            }
         };
         self.policy.places.iter().map(describe).collect()
     }
@@ -194,8 +207,18 @@ impl Carrier {
                 let fine = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
                 fine.then(|| Self::Query(name.clone()))
             }
+            Place::AwsHeader(scope) => scope.is_sound().then_some(Self::Header(AUTHORIZATION)),
+            Place::AwsQuery(scope) => {
+                let query = Self::Query(sigv4::CREDENTIAL_PARAMETER.to_owned());
+                scope.is_sound().then_some(query)
+            }
         }
     }
+}
+
+fn describe_scope(scope: &AwsScope) -> String {
+    let (services, regions) = (scope.services.join(" or "), scope.regions.join(" or "));
+    format!("as access key id, for {services} in {regions}")
 }
 
 fn is_bindable_method(method: &str) -> bool {

@@ -18,6 +18,7 @@ use super::binding::{Binding, Reach};
 use super::compiled::CompiledPolicy;
 use super::connect::Connect;
 use super::host::{Destination, Host};
+use super::signing;
 use crate::refusal::Refusal;
 use crate::request::Received;
 
@@ -95,6 +96,10 @@ impl Question {
         let token = &binding.policy.placeholder;
         let header =
             |name: HeaderName, value: String| Some((name, HeaderValue::from_str(&value).ok()?));
+        if let Place::AwsHeader(scope) | Place::AwsQuery(scope) = place {
+            signing::state(&mut parts, token, scope);
+            return parts;
+        }
         let field = match place {
             Place::Header { name, prefix } => HeaderName::from_bytes(name.as_bytes())
                 .ok()
@@ -114,6 +119,7 @@ impl Question {
                 }
                 None
             }
+            Place::AwsHeader(_) | Place::AwsQuery(_) => None,
         };
         if let Some((name, value)) = field {
             parts.headers.insert(name, value);

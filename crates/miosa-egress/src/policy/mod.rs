@@ -21,6 +21,7 @@ mod host;
 mod path;
 mod place;
 mod rule;
+mod signing;
 
 pub use authorize::Authorized;
 pub use compiled::{CompiledPolicy, PolicyError};
@@ -29,7 +30,7 @@ pub(crate) use connect::LISTENER_ID;
 pub use explain::{Question, QuestionError};
 pub(crate) use host::split_port;
 pub use host::{Destination, Host};
-pub(crate) use place::{decoded, split_basic};
+pub(crate) use place::{decoded, query_pairs, split_basic};
 
 #[cfg(test)]
 pub(crate) mod tests;

@@ -7,6 +7,7 @@ use percent_encoding::percent_decode_str;
 
 use super::binding::{Binding, Carrier};
 use crate::placeholder::basic_credentials;
+use crate::sigv4::{Stated, Where};
 
 impl Binding {
     /// Which of the places holds the placeholder, and nothing but it.
@@ -20,6 +21,8 @@ impl Binding {
                 single_header(parts, &AUTHORIZATION).is_some_and(|v| is_in_basic(v, token))
             }
             (Place::Query { name }, _) => holds_in_query(parts.uri.query(), name, token),
+            (Place::AwsHeader(_), _) => is_signed_with(parts, Where::Header, token),
+            (Place::AwsQuery(_), _) => is_signed_with(parts, Where::Query, token),
             (Place::Header { .. }, Carrier::Query(_)) => false,
         };
         self.policy
@@ -28,6 +31,12 @@ impl Binding {
             .zip(&self.carriers)
             .position(holds)
     }
+}
+
+/// Whether an AWS signature names the token as its key.
+fn is_signed_with(parts: &Parts, place: Where, token: &str) -> bool {
+    let stated = Stated::read(parts, place);
+    stated.is_some_and(|stated| stated.is_ok_and(|stated| stated.access_key == token))
 }
 
 impl Carrier {

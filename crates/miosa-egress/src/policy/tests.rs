@@ -160,7 +160,7 @@ pub(crate) fn run(
     let authorized = policy.authorize(Received::new(to, parts)?)?;
     let open = |binding: &BindingPolicy| {
         let secret = KEY.open(&binding.sealed)?;
-        Ok(Arc::new(Opened::new(secret, &binding.placeholder)))
+        Ok(Arc::new(Opened::of_binding(secret, binding)))
     };
     authorized.substitute(&open)
 }

@@ -40,8 +40,16 @@ impl Redactor {
     /// Looks for `secret`, puts `placeholder` in its place.
     #[must_use]
     pub fn new(secret: &SecretValue, placeholder: &str) -> Self {
-        let forms = forms::of(secret.expose(), placeholder);
-        Self::with(Arc::new(Search::new(forms, secret.expose())))
+        Self::of_all(&[secret.expose()], placeholder)
+    }
+
+    /// Looks for several values that belong together.
+    #[must_use]
+    pub fn of_all(values: &[&str], placeholder: &str) -> Self {
+        let forms = values
+            .iter()
+            .flat_map(|value| forms::of(value, placeholder));
+        Self::with(Arc::new(Search::new(forms.collect(), values)))
     }
 
     /// One for another stream of the same answer.

@@ -13,8 +13,8 @@ const LET_GO_PART: usize = 8;
 pub(super) struct Search {
     forms: Vec<Form>,
     engine: Engine,
-    /// The value as it would be in a field's name, which has no upper case.
-    in_name: Zeroizing<Vec<u8>>,
+    /// The values as they would be in a field's name, which has no upper case.
+    in_name: Vec<Zeroizing<Vec<u8>>>,
     let_go_max: usize,
 }
 
@@ -34,7 +34,7 @@ pub(super) struct Searched {
 }
 
 impl Search {
-    pub fn new(forms: Vec<Form>, secret: &str) -> Self {
+    pub fn new(forms: Vec<Form>, values: &[&str]) -> Self {
         let patterns = || forms.iter().map(|form| form.text.as_slice());
         let mut config = packed::Config::new();
         config.match_kind(packed::MatchKind::LeftmostLongest);
@@ -48,12 +48,13 @@ impl Search {
                     .expect("some tens of forms are far below the automaton's limit"),
             ),
         };
-        let in_name = Zeroizing::new(secret.to_ascii_lowercase().into_bytes());
+        let lower = |value: &&str| Zeroizing::new(value.to_ascii_lowercase().into_bytes());
+        let shortest = values.iter().map(|value| value.len()).min().unwrap_or(0);
         Self {
             forms,
             engine,
-            in_name,
-            let_go_max: REDACTION_LET_GO_BYTES_MAX.min(secret.len() / LET_GO_PART),
+            in_name: values.iter().map(lower).collect(),
+            let_go_max: REDACTION_LET_GO_BYTES_MAX.min(shortest / LET_GO_PART),
         }
     }
 
@@ -104,7 +105,9 @@ impl Search {
     /// Whether the value is in the name of a field, in any form that one can hold.
     pub fn is_in_name(&self, name: &str) -> bool {
         let name = name.as_bytes();
-        memchr::memmem::find(name, &self.in_name).is_some() || self.find(name, 0).is_some()
+        let mut values = self.in_name.iter();
+        values.any(|value| memchr::memmem::find(name, value).is_some())
+            || self.find(name, 0).is_some()
     }
 
     fn find(&self, text: &[u8], from: usize) -> Option<(usize, usize, usize)> {

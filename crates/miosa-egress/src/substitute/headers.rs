@@ -28,10 +28,7 @@ pub(super) fn prepare_request(parts: &mut Parts, to: &Destination, carrier: Opti
         headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
         headers.remove("sec-websocket-extensions");
     }
-    // A part of an answer, or a compressed one, could not be searched for the credential.
-    for name in [RANGE, IF_RANGE] {
-        headers.remove(name);
-    }
+    // A compressed answer could not be searched for the credential.
     if !is_off(Defence::Compression) {
         headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
     }
@@ -39,6 +36,14 @@ pub(super) fn prepare_request(parts: &mut Parts, to: &Destination, carrier: Opti
         && let Ok(host) = HeaderValue::from_str(&to.authority())
     {
         headers.insert(HOST, host);
+    }
+}
+
+/// Asks for the whole of an answer: a part of one could not be searched for the credential. What is signed may ask for
+/// parts: what it was signed with is not sent, so that no answer holds it.
+pub(super) fn want_all(parts: &mut Parts) {
+    for name in [RANGE, IF_RANGE] {
+        parts.headers.remove(name);
     }
 }
 

@@ -16,6 +16,7 @@ mod provider;
 mod ranges;
 mod refused;
 mod sandbox;
+mod signed;
 mod stale;
 mod stream;
 mod swap;

@@ -200,7 +200,12 @@ impl World {
 
     /// A binding of [`CANARY`] to `GET` and `POST` of `path` at `host`, as a bearer token.
     pub fn binding(&self, host: &str, path: &str) -> BindingPolicy {
-        let secret = SecretValue::parse(CANARY).unwrap();
+        self.binding_of(CANARY, host, path)
+    }
+
+    /// The same of another value.
+    pub fn binding_of(&self, value: &str, host: &str, path: &str) -> BindingPolicy {
+        let secret = SecretValue::parse(value).unwrap();
         let sealed = self.sealing.seal(&secret, "sec-1", "tenant-1", 1, false);
         BindingPolicy {
             binding_id: "bnd-1".to_owned(),

@@ -103,9 +103,19 @@ pub async fn placeholders(
     app: &App,
     sandbox_id: &str,
 ) -> Result<BTreeMap<String, String>, ApiError> {
-    let rows = bindings::of_sandbox(&app.pool, sandbox_id).await?;
-    let live = rows.into_iter().filter(|row| row.state == LIVE);
-    Ok(live.map(|row| (row.env_name, row.placeholder)).collect())
+    let bound = live(app, sandbox_id).await?;
+    let mut all = BTreeMap::new();
+    for one in &bound {
+        let more = one.definition.iter().flat_map(|d| &d.more_env_names);
+        all.extend(more.map(|name| (name.clone(), one.row.placeholder.clone())));
+    }
+    // A variable that was chosen for a connector is that connector's.
+    all.extend(
+        bound
+            .into_iter()
+            .map(|b| (b.row.env_name, b.row.placeholder)),
+    );
+    Ok(all)
 }
 
 /// A sandbox's bindings as the broker needs them, those under way to be attached included.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use miosa_api::broker::{Endpoint, Place};
+use miosa_api::broker::{AwsScope, Endpoint, Place};
 use miosa_api::connector::CatalogEntry;
 use serde::Deserialize;
 
@@ -23,6 +23,8 @@ pub struct Definition {
     pub default_env_name: String,
     /// Where the value may go.
     pub endpoints: Vec<Endpoint>,
+    /// Further variables that hold the placeholder, for programs that want more than one.
+    pub more_env_names: Vec<String>,
     /// How it is carried. The first is the one the probe uses.
     pub places: Vec<Place>,
     /// Beginning of its placeholders; empty for the ordinary one.
@@ -146,6 +148,13 @@ impl Definition {
         }
     }
 
+    /// Whether its value is AWS keys, which sign and are not sent.
+    #[must_use]
+    pub fn signs(&self) -> bool {
+        let signs = |place: &Place| matches!(place, Place::AwsHeader(_) | Place::AwsQuery(_));
+        self.places.iter().any(signs)
+    }
+
     /// The endpoints in words: `POST,GET https://api.refero.design/mcp`.
     #[must_use]
     pub fn endpoint_texts(&self) -> Vec<String> {
@@ -174,8 +183,12 @@ struct File {
     #[serde(default)]
     managed: bool,
     env: String,
+    #[serde(default)]
+    more_env: Vec<String>,
     endpoints: Vec<EndpointEntry>,
+    #[serde(default)]
     places: Vec<PlaceEntry>,
+    aws_signature: Option<AwsScope>,
     #[serde(default)]
     placeholder: Shape,
     mcp: Option<McpServer>,
@@ -232,9 +245,7 @@ pub fn parse(text: &str) -> Result<Definition, DefinitionError> {
         methods: e.methods,
         path: e.path,
     });
-    let places: Result<Vec<_>, _> = (file.places.into_iter().enumerate())
-        .map(|(index, entry)| place(entry).map_err(|error| error.of_entry(index)))
-        .collect();
+    let places = places(file.places, file.aws_signature)?;
     let definition = Definition {
         provider: file.provider,
         uid: file.uid,
@@ -242,7 +253,8 @@ pub fn parse(text: &str) -> Result<Definition, DefinitionError> {
         managed: file.managed,
         default_env_name: file.env,
         endpoints: endpoints.collect(),
-        places: places?,
+        more_env_names: file.more_env,
+        places,
         placeholder_prefix: file.placeholder.prefix,
         mcp: file.mcp,
         probe: file.probe,
@@ -250,6 +262,26 @@ pub fn parse(text: &str) -> Result<Definition, DefinitionError> {
     };
     validate::check(&definition)?;
     Ok(definition)
+}
+
+/// The places listed, or the two of a signature.
+fn places(
+    entries: Vec<PlaceEntry>,
+    signature: Option<AwsScope>,
+) -> Result<Vec<Place>, DefinitionError> {
+    if let Some(scope) = signature {
+        if !entries.is_empty() {
+            let why = "are those of the signature when there is `aws_signature`: leave them out";
+            return Err(DefinitionError::value("places", why));
+        }
+        return Ok(vec![
+            Place::AwsHeader(scope.clone()),
+            Place::AwsQuery(scope),
+        ]);
+    }
+    (entries.into_iter().enumerate())
+        .map(|(index, entry)| place(entry).map_err(|error| error.of_entry(index)))
+        .collect()
 }
 
 fn place(entry: PlaceEntry) -> Result<Place, DefinitionError> {

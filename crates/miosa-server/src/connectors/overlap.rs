@@ -42,17 +42,16 @@ pub fn bindings_overlap(
 }
 
 fn places_overlap(a: &Place, b: &Place) -> bool {
-    match (header(a), header(b)) {
-        (Some(a), Some(b)) => a == b,
-        _ => a == b,
-    }
+    carrier(a) == carrier(b)
 }
 
-fn header(place: &Place) -> Option<&str> {
+/// The header, or the parameter of a query, that has it.
+fn carrier(place: &Place) -> Result<&str, &str> {
     match place {
-        Place::Header { name, .. } => Some(name),
-        Place::Basic => Some("authorization"),
-        Place::Query { .. } => None,
+        Place::Header { name, .. } => Ok(name),
+        Place::Basic | Place::AwsHeader(_) => Ok("authorization"),
+        Place::Query { name } => Err(name),
+        Place::AwsQuery(_) => Err("X-Amz-Credential"),
     }
 }
 

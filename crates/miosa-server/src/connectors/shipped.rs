@@ -9,6 +9,7 @@ macro_rules! shipped {
 /// Name and text of each file.
 pub(super) const SHIPPED: &[(&str, &str)] = shipped![
     "anthropic.toml",
+    "aws.toml",
     "cloudflare.toml",
     "confluence.toml",
     "figma.toml",

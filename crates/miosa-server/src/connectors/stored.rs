@@ -6,7 +6,7 @@
 use miosa_api::connector::{Connector, CreateConnector, Credential};
 use miosa_api::error::ErrorCode;
 use miosa_api::id::ConnectorId;
-use miosa_vault::SecretValue;
+use miosa_vault::{AwsKeys, SecretValue};
 
 use super::Definition;
 use crate::clock::{now_ms, rfc3339};
@@ -122,7 +122,7 @@ pub async fn create(
     let uid = uid_of(&provider, &request)?;
     check_kind(request.kind.as_deref())?;
     let scope = scope_of(&request)?;
-    let secret = parse_secret(request.credential.as_ref())?;
+    let secret = parse_secret(app.catalog.provider(&provider), request.credential.as_ref())?;
     let id = ConnectorId::new().to_string();
     let sealed = seal(app, &secret, &id, tenant_id, 1)?;
     drop(secret);
@@ -244,12 +244,22 @@ fn scope_of(request: &CreateConnector) -> Result<String, ApiError> {
     }
 }
 
-fn parse_secret(credential: Option<&Credential>) -> Result<SecretValue, ApiError> {
+fn parse_secret(
+    definition: Option<&Definition>,
+    credential: Option<&Credential>,
+) -> Result<SecretValue, ApiError> {
     let value = credential.map_or("", |c| c.value.as_str());
-    SecretValue::parse(value).map_err(|why| {
+    let secret = SecretValue::parse(value).map_err(|why| {
         ApiError::new(ErrorCode::InvalidSecret, why.to_string())
             .with_hint("send exactly the provider's token in `credential.value`")
-    })
+    })?;
+    if definition.is_some_and(Definition::signs) {
+        AwsKeys::parse(&secret).map_err(|why| {
+            ApiError::new(ErrorCode::InvalidSecret, why.to_string())
+                .with_hint("`aws configure export-credentials | jq -c .` prints it in this form")
+        })?;
+    }
+    Ok(secret)
 }
 
 /// `owner` is [`PLATFORM`] exactly for managed values, which are sealed as never to be revealed.
@@ -284,7 +294,8 @@ async fn replace(
     row: &ConnectorRow,
     credential: &Credential,
 ) -> Result<Connector, ApiError> {
-    let secret = parse_secret(Some(credential))?;
+    let definition = app.catalog.of(&row.uid, &row.provider);
+    let secret = parse_secret(definition, Some(credential))?;
     let sealed = seal(app, &secret, &row.id, &row.owner, row.version + 1)?;
     drop(secret);
     if !connectors::replace(&app.pool, row, &sealed, now_ms()).await? {
@@ -307,7 +318,7 @@ pub async fn supply(app: &App, key: &str, credential: &Credential) -> Result<Con
     if let Some(row) = connectors::find(&app.pool, PLATFORM, key).await? {
         return replace(app, &row, credential).await;
     }
-    let secret = parse_secret(Some(credential))?;
+    let secret = parse_secret(Some(definition), Some(credential))?;
     let at_ms = now_ms();
     let row = ConnectorRow {
         id: key.to_owned(),

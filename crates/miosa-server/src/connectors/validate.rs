@@ -47,7 +47,12 @@ pub(super) fn check(definition: &Definition) -> Checked {
         "places",
         "must not be empty: a credential is carried somehow",
     )?;
-    each(&definition.places, place)?;
+    if definition.signs() {
+        // No entries of the file: the fault is not in one of them.
+        definition.places.iter().try_for_each(place)?;
+    } else {
+        each(&definition.places, place)?;
+    }
     if let Some(server) = &definition.mcp {
         mcp(server, definition)?;
     }
@@ -87,6 +92,14 @@ fn names(definition: &Definition) -> Checked {
     )?;
     if let Some(why) = refused_connector_env_name(&definition.default_env_name) {
         return Err(DefinitionError::value("env", format!("is refused: {why}")));
+    }
+    for name in &definition.more_env_names {
+        if let Some(why) = refused_connector_env_name(name) {
+            return Err(DefinitionError::value(
+                "more_env",
+                format!("is refused: {why}"),
+            ));
+        }
     }
     let prefix = &definition.placeholder_prefix;
     require(
@@ -184,6 +197,11 @@ fn place(place: &Place) -> Checked {
             )
         }
         Place::Basic => Ok(()),
+        Place::AwsHeader(scope) | Place::AwsQuery(scope) => require(
+            scope.is_sound(),
+            "aws_signature",
+            "lists at least one of `services` and of `regions`, by their names in signatures (`s3`, `eu-west-1`); \"*\" alone is every region",
+        ),
         Place::Query { name } => require(
             !name.is_empty()
                 && name
@@ -230,8 +248,8 @@ fn probe(probe: &Probe, definition: &Definition) -> Checked {
     for (name, value) in &probe.headers {
         let is_place = definition.places.iter().any(|place| match place {
             Place::Header { name: held, .. } => held == name,
-            Place::Basic => name == "authorization",
-            Place::Query { .. } => false,
+            Place::Basic | Place::AwsHeader(_) => name == "authorization",
+            Place::Query { .. } | Place::AwsQuery(_) => false,
         });
         require(
             is_header_name(name) && !FRAMING_HEADERS.contains(&name.as_str()) && !is_place,

@@ -93,6 +93,15 @@ fn arguments(bound: &Bound, attempt: &Attempt) -> String {
             Some(Place::Query { name }) => {
                 url = format!("{}{variable}", quoted(&format!("{}?{name}=", attempt.url)))
             }
+            Some(Place::AwsHeader(scope) | Place::AwsQuery(scope)) => {
+                let first = |words: &[String]| words.first().cloned().unwrap_or_default();
+                let (region, service) = (first(&scope.regions), first(&scope.services));
+                let region = region.replace('*', "us-east-1");
+                let how = quoted(&format!("aws:amz:{region}:{service}"));
+                // The second half is nothing: what it signs is signed anew.
+                words.push(format!("--aws-sigv4 {how} -u {variable}:x"));
+                words.push("-H 'x-amz-content-sha256: UNSIGNED-PAYLOAD'".to_owned());
+            }
             None => {}
         }
         if let Some(probe) = &definition.probe {

@@ -75,8 +75,8 @@ fn variables(folder: &Path, listener: &Listener, address: Option<SocketAddr>) ->
     for name in TRUST_ADDED {
         set(name, &folder.join("ca.pem").display().to_string());
     }
-    for binding in &listener.policy.bindings {
-        set(&binding.env_name, &binding.placeholder);
+    for (name, placeholder) in &listener.variables {
+        set(name, placeholder);
     }
     lines.concat()
 }

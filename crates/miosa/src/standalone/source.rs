@@ -1,5 +1,6 @@
 //! From the file to what the broker is told.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -7,7 +8,7 @@ use miosa_api::broker::{BindingPolicy, SandboxPolicy};
 use miosa_api::env::refused_connector_env_name;
 use miosa_egress::{Config, Listener, MakeListeners, Source, SourceError};
 use miosa_server::connectors::{Catalog, Definition};
-use miosa_vault::{OpeningKey, placeholder};
+use miosa_vault::{AwsKeys, OpeningKey, placeholder};
 
 use super::client_files::Clients;
 use super::secrets;
@@ -77,6 +78,7 @@ fn listeners(
         Ok(Listener {
             name: entry.name.clone(),
             at: entry.at()?,
+            variables: variables(&policy, &catalog).into_iter().collect(),
             policy,
         })
     };
@@ -100,6 +102,9 @@ fn bind(
     let of_placeholder = key.derive("standalone-placeholder", &parts);
     let shape = Some(definition.placeholder_prefix.as_str()).filter(|shape| !shape.is_empty());
     let value = secrets::read(binding)?;
+    if definition.signs() {
+        AwsKeys::parse(&value)?;
+    }
     let sealed = key
         .sealing_key()
         .seal(&value, &id, OWNER, generation, true)?;
@@ -112,6 +117,19 @@ fn bind(
         places: definition.places.clone(),
         sealed,
     })
+}
+
+/// Placeholders by variable: those that definitions add give way to those that bindings have.
+fn variables(policy: &SandboxPolicy, catalog: &Catalog) -> BTreeMap<String, String> {
+    let mut all = BTreeMap::new();
+    for binding in &policy.bindings {
+        let definition = definition(catalog, &binding.connector).ok();
+        let more = definition.into_iter().flat_map(|d| &d.more_env_names);
+        all.extend(more.map(|name| (name.clone(), binding.placeholder.clone())));
+    }
+    let own = |b: &BindingPolicy| (b.env_name.clone(), b.placeholder.clone());
+    all.extend(policy.bindings.iter().map(own));
+    all
 }
 
 fn definition<'a>(catalog: &'a Catalog, name: &str) -> Result<&'a Definition, SourceError> {
