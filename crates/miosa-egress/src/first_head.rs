@@ -41,8 +41,8 @@ pub async fn read(
             if end.unwrap_or(bytes.len()) > BROKER_HEAD_BYTES_MAX {
                 return Ok::<_, io::Error>(None);
             }
-            if end.is_some() {
-                return Ok(end);
+            if end.is_some() || !may_begin(&bytes) {
+                return Ok(Some(end.unwrap_or(bytes.len())));
             }
             from = bytes.len().saturating_sub(3);
             if stream.read_buf(&mut bytes).await? == 0 {
@@ -58,6 +58,12 @@ pub async fn read(
         Err(_) => return Ok(Some(Err(RefusalCode::MalformedRequest))),
     };
     Ok(Some(check(&bytes[..end]).map(|()| bytes)))
+}
+
+/// Whether a request line can begin like this: other protocols (TLS inside TLS) send no end of a head.
+fn may_begin(bytes: &[u8]) -> bool {
+    let method = memchr::memchr(b' ', bytes).map_or(bytes, |end| &bytes[..end]);
+    is_token(method)
 }
 
 /// Where the first empty line ends, however lines end.
@@ -242,6 +248,20 @@ mod tests {
         let many = "x: y\r\n".repeat(BROKER_HEADERS_MAX + 1);
         let many = checked(&format!("GET / HTTP/1.1\r\n{many}\r\n"));
         assert_eq!(many, Err(RefusalCode::HeadTooLarge));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_cannot_become_a_head_is_refused_without_waiting_for_its_end() {
+        for begin in [&b"\x16\x03\x01\x02\x00"[..], b"\r\n", b"GE\0T", b" GET"] {
+            let (mut near, mut far) = tokio::io::duplex(64);
+            tokio::io::AsyncWriteExt::write_all(&mut far, begin)
+                .await
+                .expect("room");
+            let start = tokio::time::Instant::now();
+            let read = read(&mut near, b"").await.expect("no error");
+            assert_eq!(read.expect("bytes"), Err(RefusalCode::MalformedRequest));
+            assert!(start.elapsed().is_zero(), "{begin:?}");
+        }
     }
 
     #[tokio::test]
