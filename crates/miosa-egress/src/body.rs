@@ -7,13 +7,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use miosa_api::limits::{REFUSED_BODY_BYTES_MAX, REFUSED_BODY_TIMEOUT};
+use thiserror::Error;
 
 use crate::audit::{Action, Record};
 use crate::provider_body::ProviderBody;
+
+/// What goes wrong with a body, as the client takes it.
+pub type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Reads a bounded rest of a body that goes nowhere, before its request is refused.
 pub async fn pass_over(mut body: Incoming) {
@@ -30,6 +35,12 @@ pub async fn pass_over(mut body: Incoming) {
     // A caller that takes longer gets its answer all the same.
     let _ = tokio::time::timeout(REFUSED_BODY_TIMEOUT, reading).await;
 }
+
+/// The chunks of a body ended in a line that is neither empty nor a trailer: a bare LF. Another reader takes
+/// it for the end, and what follows for a request.
+#[derive(Debug, Error)]
+#[error("the body's chunks do not end in CRLF")]
+pub struct LooseEnd;
 
 /// What a sandbox sends, counted. Trailers end here: no credential belongs in one.
 pub struct RequestBody {
@@ -57,22 +68,29 @@ impl RequestBody {
 
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
         let Some(inner) = &mut this.inner else {
             return Poll::Ready(None);
         };
         let frame = ready!(Pin::new(inner).poll_frame(cx));
-        let Some(Ok(frame)) = frame else {
-            return Poll::Ready(frame);
+        let frame = match frame {
+            Some(Ok(frame)) => frame,
+            Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
+            None => return Poll::Ready(None),
         };
-        let Ok(data) = frame.into_data() else {
-            return Poll::Ready(None);
+        let data = match frame.into_data() {
+            Ok(data) => data,
+            // Trailers without a field: the parser read on behind a bare LF.
+            Err(end) if end.trailers_ref().is_some_and(HeaderMap::is_empty) => {
+                return Poll::Ready(Some(Err(LooseEnd.into())));
+            }
+            Err(_) => return Poll::Ready(None),
         };
         this.sent.fetch_add(data.len() as u64, Ordering::Relaxed);
         Poll::Ready(Some(Ok(Frame::data(data))))

@@ -21,7 +21,7 @@ use miosa_api::broker::RefusalCode;
 use super::executor::{Executor, Spawner};
 use super::wire::{Caller, Line, Provider};
 use super::world;
-use crate::body::{RequestBody, pass_over};
+use crate::body::{BoxError, RequestBody, pass_over};
 use crate::policy::Destination;
 use crate::substitute::Substituted;
 use crate::{http_server, serve, websocket};
@@ -203,12 +203,12 @@ struct Tee {
 
 impl Body for Tee {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
         let mut passed = self.passed.0.lock().unwrap_or_else(PoisonError::into_inner);
         match &frame {

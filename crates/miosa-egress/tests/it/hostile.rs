@@ -111,6 +111,19 @@ async fn rows_061_062_heads_with_two_readings_are_refused_in_words() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn row_062_chunks_that_end_in_a_bare_lf_are_no_whole_request() {
+    let scene = scene().await;
+    // To nginx the body ends here, and a second request begins.
+    let text = format!(
+        "POST /other HTTP/1.1\r\nhost: {HOST}\r\nconnection: close\r\ntransfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\nGET /b HTTP/1.1\r\nhost: {HOST}\r\n\r\n"
+    );
+    let answer = raw(&scene, Version::HTTP_11, text.as_bytes()).await;
+    let answer = String::from_utf8_lossy(&answer);
+    assert_eq!(answer.matches("x-miosa-refusal").count(), 1, "{answer}");
+    assert!(!answer.contains("HTTP/1.1 200 "), "{answer}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_later_head_that_the_parser_refuses_is_written_down() {
     let scene = scene().await;
     let good = format!("GET /other HTTP/1.1\r\nhost: {HOST}\r\n\r\n");
