@@ -3,11 +3,18 @@
 //! Nothing here is asserted: a time on a busy machine proves nothing, a ratio in one run says something.
 
 mod broker;
+mod idle;
 mod lifecycle;
+mod load;
+mod mitmproxy;
 mod peers;
+mod process;
 mod sample;
+mod side;
+mod stream;
 
 use anyhow::{Context as _, Result};
+use clap::ValueEnum;
 use miosa_testkit::main_job;
 use miosa_testkit::registries;
 use miosa_testkit::rig::Rig;
@@ -27,9 +34,9 @@ pub struct Row {
     pub value: f64,
     /// Its unit.
     pub unit: &'static str,
-    /// The 95th (or 99th, where the unit says so) percentile.
+    /// The 95th percentile.
     pub high: Option<f64>,
-    /// miosa's figure divided by this peer's.
+    /// miosa's (first) figure divided by this one.
     pub ratio: Option<f64>,
 }
 
@@ -83,19 +90,28 @@ impl Api {
     }
 }
 
-/// Measures everything, prints a table and writes `target/bench.json`.
-pub fn run(program: Option<std::path::PathBuf>) -> Result<()> {
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Part {
+    /// Sandboxes that come and go, beside crun, bubblewrap and Docker.
+    Lifecycle,
+    /// What goes through the broker, beside nginx and mitmproxy.
+    Broker,
+}
+
+/// Measures one part or all, prints a table and writes `target/bench.json`.
+pub fn run(program: Option<std::path::PathBuf>, only: Option<Part>) -> Result<()> {
     let program = program.map_or_else(cargo::build_miosa_release, Ok)?;
     let program = program.canonicalize()?;
     let runtime = tokio::runtime::Runtime::new().context("no runtime for the benches")?;
-    let rows = runtime.block_on(measure(program))?;
+    let rows = runtime.block_on(measure(program, only))?;
     let file = cargo::target_folder().join("bench.json");
     fs_err::write(&file, serde_json::to_string_pretty(&rows)?)?;
     print_table(&rows);
     Ok(())
 }
 
-async fn measure(program: std::path::PathBuf) -> Result<Vec<Row>> {
+async fn measure(program: std::path::PathBuf, only: Option<Part>) -> Result<Vec<Row>> {
     let cache = cache();
     fs_err::create_dir_all(&cache)?;
     let folder = world::folder()?;
@@ -117,8 +133,14 @@ async fn measure(program: std::path::PathBuf) -> Result<Vec<Row>> {
     )
     .await?;
     let api = Api::of(&world)?;
-    let mut rows = lifecycle::measure(&api, &cache.join("layers"), world.folder()).await?;
-    rows.extend(broker::measure(&world, &api, &rig, &upstream).await?);
+    let mut rows = Vec::new();
+    lifecycle::warm(&api).await;
+    if only != Some(Part::Broker) {
+        rows.extend(lifecycle::measure(&api, &cache.join("layers"), world.folder()).await?);
+    }
+    if only != Some(Part::Lifecycle) {
+        rows.extend(broker::measure(&world, &api, &rig, &upstream).await?);
+    }
     let mut left = world.end().await?;
     // The peer still runs; it ends with `upstream`.
     left.retain(|line| !line.contains("nginx"));
@@ -129,7 +151,7 @@ async fn measure(program: std::path::PathBuf) -> Result<Vec<Row>> {
 #[expect(clippy::print_stdout, reason = "the table is the bench's purpose")]
 fn print_table(rows: &[Row]) {
     println!(
-        "{:<52} {:<14} {:>12} {:>12} {:<10} {:>8}",
+        "{:<60} {:<12} {:>10} {:>10} {:<6} {:>8}",
         "what", "who", "median", "high", "unit", "ratio"
     );
     for row in rows {
@@ -137,7 +159,7 @@ fn print_table(rows: &[Row]) {
             value.map_or_else(|| "-".to_owned(), |value| format!("{value:.2}"))
         };
         println!(
-            "{:<52} {:<14} {:>12.2} {:>12} {:<10} {:>8}",
+            "{:<60} {:<12} {:>10.2} {:>10} {:<6} {:>8}",
             row.what,
             row.who,
             row.value,

@@ -26,11 +26,14 @@ enum Task {
         #[arg(long)]
         json: bool,
     },
-    /// Figures beside crun, bubblewrap, Docker and nginx.
+    /// Figures beside crun, bubblewrap, Docker, nginx and mitmproxy.
     Bench {
         /// Measure this program instead of a release build of this tree.
         #[arg(long)]
         program: Option<PathBuf>,
+        /// One part alone.
+        #[arg(long)]
+        only: Option<bench::Part>,
     },
     /// Format, lints, and all tests with real parts.
     Test,
@@ -39,7 +42,7 @@ enum Task {
 fn main() -> Result<()> {
     match Arguments::parse().task {
         Task::Demo { json } => demo::run(json),
-        Task::Bench { program } => bench::run(program),
+        Task::Bench { program, only } => bench::run(program, only),
         Task::Test => test::run(),
     }
 }

@@ -16,8 +16,8 @@ const ROUNDS: usize = 20;
 const LIFE: &str = "create, first answer of `true`, destroy";
 const EXEC: &str = "`true` in a running sandbox";
 
-/// Measures miosa through its API, and crun, bubblewrap and Docker on the same root.
-pub async fn measure(api: &Api, layers: &Path, folder: &Path) -> Result<Vec<Row>> {
+/// Makes the first sandbox, and with it the template's layers.
+pub async fn warm(api: &Api) {
     let warm = json!({"template_id": "miosa-sandbox", "name": "warm"});
     // The broker may still be starting: the first create says so and is asked again.
     for _ in 0..40 {
@@ -29,6 +29,10 @@ pub async fn measure(api: &Api, layers: &Path, folder: &Path) -> Result<Vec<Row>
         }
         tokio::time::sleep(Duration::from_millis(250)).await;
     }
+}
+
+/// Measures miosa through its API, and crun, bubblewrap and Docker on the same root.
+pub async fn measure(api: &Api, layers: &Path, folder: &Path) -> Result<Vec<Row>> {
     let root = base_layer(layers)?;
     let own = Sample::new(repeat(|| life(api)).await?);
     let mut rows = vec![own.row(LIFE, "miosa", None)];

@@ -44,3 +44,10 @@ impl Sample {
         }
     }
 }
+
+/// The one in the middle; 0 of none.
+pub fn median(figures: impl Iterator<Item = f64>) -> f64 {
+    let mut figures: Vec<f64> = figures.collect();
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(0.0)
+}
