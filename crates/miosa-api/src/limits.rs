@@ -99,6 +99,9 @@ pub const LEAVES_PER_SANDBOX_MAX: u64 = 512;
 pub const BROKER_SANDBOXES_MAX: usize = 4096;
 /// Requests at a time on one HTTP/2 connection of a sandbox.
 pub const BROKER_STREAMS_MAX: u32 = 128;
+/// Requests of one sandbox that are not answered to their end, on all its connections: as many as it may
+/// have connections; all streams of all of them would be gigabytes of buffers.
+pub const BROKER_REQUESTS_PER_SANDBOX_MAX: usize = 1024;
 /// Streams that may be reset before they were answered before the connection is cut (rapid reset).
 pub const BROKER_RESETS_MAX: usize = 64;
 /// How long a sandbox's connection may be idle between requests.

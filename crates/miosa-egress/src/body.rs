@@ -13,6 +13,7 @@ use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use miosa_api::limits::{REFUSED_BODY_BYTES_MAX, REFUSED_BODY_TIMEOUT};
 use thiserror::Error;
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::audit::{Action, Record};
 use crate::provider_body::ProviderBody;
@@ -112,6 +113,7 @@ pub struct AnswerBody {
     source: Source,
     record: Option<Record>,
     received: Arc<AtomicU64>,
+    permit: Option<OwnedSemaphorePermit>,
 }
 
 enum Source {
@@ -128,7 +130,14 @@ impl AnswerBody {
             source: Source::Text(Some(text)),
             record: Some(record),
             received,
+            permit: None,
         }
+    }
+
+    /// The same, with the request's place among those of its sandbox.
+    pub fn holding(mut self, permit: OwnedSemaphorePermit) -> Self {
+        self.permit = Some(permit);
+        self
     }
 
     /// Nothing, of a request whose record goes on elsewhere.
@@ -137,6 +146,7 @@ impl AnswerBody {
             source: Source::Text(None),
             record: None,
             received: Arc::default(),
+            permit: None,
         }
     }
 
@@ -146,6 +156,7 @@ impl AnswerBody {
             source: Source::Text(Some(text).filter(|text| !text.is_empty())),
             record: None,
             received: Arc::default(),
+            permit: None,
         }
     }
 
@@ -156,6 +167,7 @@ impl AnswerBody {
             source: Source::Provider(body),
             record: Some(record),
             received,
+            permit: None,
         }
     }
 
@@ -227,6 +239,7 @@ impl Body for AnswerBody {
 
 impl Drop for AnswerBody {
     fn drop(&mut self) {
+        drop(self.permit.take());
         // The server need not ask once more when it knows that nothing follows.
         if self.source.is_over() {
             self.end(Action::Allow);

@@ -5,7 +5,9 @@
 
 use std::io;
 
-use rustix::process::{DumpableBehavior, Resource, Rlimit, set_dumpable_behavior, setrlimit};
+use rustix::process::{
+    DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit,
+};
 
 use crate::error::EgressError;
 use crate::weaken::{Defence, is_off};
@@ -22,6 +24,18 @@ pub fn no_core() -> Result<(), EgressError> {
     setrlimit(Resource::Core, none).map_err(|errno| harden("RLIMIT_CORE", errno.into()))?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)
         .map_err(|errno| harden("PR_SET_DUMPABLE", errno.into()))
+}
+
+/// Takes all the descriptors the process may have: connections of many sandboxes are many. Fewer work, too.
+pub fn more_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let all = Rlimit {
+        current: limit.maximum,
+        ..limit
+    };
+    if let Err(error) = setrlimit(Resource::Nofile, all) {
+        tracing::warn!(%error, "the limit of open files stays as it is");
+    }
 }
 
 /// Becomes `uid` (and the group of the same number) for good, in every thread.

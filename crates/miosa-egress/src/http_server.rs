@@ -36,9 +36,11 @@ use crate::sandbox::Generation;
 use crate::serve;
 use crate::weaken::{Defence, is_off};
 
-/// Flow control windows towards the sandbox.
-const STREAM_WINDOW_BYTES: u32 = 1024 * 1024;
-const CONNECTION_WINDOW_BYTES: u32 = 4 * 1024 * 1024;
+/// What a sandbox may send before it is read, and what is kept for it until it reads: for a thousand requests
+/// in flight some hundred megabytes, and large enough for a caller that is as near as a sandbox is.
+const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+const SEND_BUFFER_BYTES: usize = 64 * 1024;
 
 /// What is known of a connection before its requests.
 pub struct Service {
@@ -91,6 +93,12 @@ impl Service {
             return self.began_with.clone();
         }
         self.peer.generation()
+    }
+
+    /// Whether it is `generation` still.
+    pub fn is_in_force(&self, generation: &Generation) -> bool {
+        self.generation()
+            .is_some_and(|now| std::ptr::eq(&raw const *now, generation))
     }
 }
 
@@ -201,6 +209,7 @@ pub fn server<E>(executor: E) -> auto::Builder<E> {
         .max_concurrent_streams(BROKER_STREAMS_MAX)
         .max_pending_accept_reset_streams(BROKER_RESETS_MAX)
         .max_local_error_reset_streams(BROKER_RESETS_MAX)
+        .max_send_buf_size(SEND_BUFFER_BYTES)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
         .initial_connection_window_size(CONNECTION_WINDOW_BYTES);
     server

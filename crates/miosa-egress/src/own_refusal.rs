@@ -54,7 +54,7 @@ const fn words(code: RefusalCode) -> (&'static str, &'static str) {
             "The host must have a certificate for its name from an authority the broker trusts.",
         ),
         RefusalCode::TooManyRequests => (
-            "This sandbox has too many connections at a time, or sent too many unknown placeholders.",
+            "This sandbox has too many connections or requests at a time, or sent too many unknown placeholders.",
             "Close connections that are not used, use the variables as they are, and try again later.",
         ),
         RefusalCode::MalformedRequest => (

@@ -97,6 +97,7 @@ pub async fn run(
 ) -> Result<(), EgressError> {
     weaken::start()?;
     harden::no_core()?;
+    harden::more_files();
     let control_path = config.run_dir.join(CONTROL_SOCKET);
     let handoff_path = config.run_dir.join(LISTENER_SOCKET);
     let mut sockets = None;

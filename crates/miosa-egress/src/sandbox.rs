@@ -4,9 +4,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use miosa_api::broker::{BindingPolicy, SandboxPolicy};
 use miosa_api::limits::{
-    BROKER_CONNECTIONS_PER_SANDBOX_MAX, BROKER_REFUSALS_PER_SANDBOX_MAX, DNS_AT_ONCE_MAX,
-    DNS_AUDITED_AT_ONCE_MAX, DNS_AUDITED_PER_SECOND_MAX, DNS_PER_SECOND_MAX, GUESSES_AT_ONCE_MAX,
-    GUESSES_PER_SECOND_MAX,
+    BROKER_CONNECTIONS_PER_SANDBOX_MAX, BROKER_REFUSALS_PER_SANDBOX_MAX,
+    BROKER_REQUESTS_PER_SANDBOX_MAX, DNS_AT_ONCE_MAX, DNS_AUDITED_AT_ONCE_MAX,
+    DNS_AUDITED_PER_SECOND_MAX, DNS_PER_SECOND_MAX, GUESSES_AT_ONCE_MAX, GUESSES_PER_SECOND_MAX,
 };
 use miosa_vault::OpenError;
 use tokio::sync::{Semaphore, watch};
@@ -90,6 +90,8 @@ pub struct Sandbox {
     pub generation: watch::Sender<Option<Arc<Generation>>>,
     /// One a connection.
     pub permits: Arc<Semaphore>,
+    /// One a request that is not answered to its end.
+    pub requests: Arc<Semaphore>,
     /// One a connection that is told that there are too many.
     pub refusals: Arc<Semaphore>,
     /// Placeholders of nobody.
@@ -121,6 +123,7 @@ impl Sandbox {
             names: Arc::default(),
             generation: watch::Sender::new(None),
             permits: Arc::new(Semaphore::new(connections_max())),
+            requests: Arc::new(Semaphore::new(BROKER_REQUESTS_PER_SANDBOX_MAX)),
             refusals: Arc::new(Semaphore::new(BROKER_REFUSALS_PER_SANDBOX_MAX)),
             guesses: Rate::new(GUESSES_AT_ONCE_MAX, GUESSES_PER_SECOND_MAX),
             lookups: Rate::new(DNS_AT_ONCE_MAX, DNS_PER_SECOND_MAX),

@@ -38,8 +38,21 @@ pub async fn serve(service: &Service, request: Request<Incoming>) -> Response<An
     let destination = &service.destination;
     record.set_destination(&destination.host.to_string(), destination.port);
     record.set_request(request.method().as_str(), request.uri().path());
-    match pass(service, request, &mut record).await {
-        Ok(answer) => answer.into_response(record),
+    let requests = Arc::clone(&service.peer.sandbox.requests);
+    let passed = match requests.try_acquire_owned() {
+        Ok(permit) => {
+            let passed = pass(service, request, &mut record).await;
+            passed.map(|answer| (answer, permit))
+        }
+        Err(_) => {
+            pass_over(request.into_body()).await;
+            Err(own_refusal(RefusalCode::TooManyRequests))
+        }
+    };
+    match passed {
+        Ok((answer, permit)) => answer
+            .into_response(record)
+            .map(|body| body.holding(permit)),
         Err(refusal) => {
             record.refuse(&refusal);
             refusal
@@ -144,7 +157,7 @@ async fn send(
     } else {
         let body = RequestBody::new(payload.body, record.sent());
         let request = outgoing(&service.destination, parts, body)?;
-        let response = answered(generation, request, record).await?;
+        let response = answered(service, generation, request, record).await?;
         (response, None)
     };
     let is_upgraded = relay.is_some();
@@ -198,8 +211,10 @@ async fn record_use(mut body: ProviderBody, record: &mut Record) -> Result<Conte
 
 /// Sends a request, once more when it met a connection that was just closing.
 ///
-/// INVARIANT: only what is idempotent and has no body is sent twice (RFC 9110, 9.2.2).
+/// INVARIANT: only what is idempotent and has no body is sent twice (RFC 9110, 9.2.2), and only under the
+/// policy that let it pass: its credential may be revoked by now.
 async fn answered(
+    service: &Service,
     generation: &Generation,
     request: Request<RequestBody>,
     record: &Record,
@@ -207,7 +222,7 @@ async fn answered(
     let again = repeatable(&request);
     let first = attempt(generation.client.here(), request, record).await?;
     let answer = match (first, again) {
-        (Err(error), Some(again)) if is_broken_off(&error) => {
+        (Err(error), Some(again)) if is_broken_off(&error) && service.is_in_force(generation) => {
             attempt(&generation.fresh_client, again, record).await?
         }
         (first, _) => first,
@@ -375,5 +390,23 @@ impl Answer {
         *response.status_mut() = self.head.status;
         *response.headers_mut() = self.head.headers;
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use miosa_vault::SecretValue;
+
+    use super::*;
+
+    #[test]
+    fn row_100_a_coding_that_connection_names_is_seen() {
+        let secret = SecretValue::parse("canary-0123456789").expect("a value");
+        let mut redactor = Redactor::new(&secret, "miosa-tok-0");
+        let mut headers = HeaderMap::new();
+        headers.insert("connection", HeaderValue::from_static("content-encoding"));
+        headers.insert("content-encoding", HeaderValue::from_static("gzip"));
+        let refusal = prepare(&mut headers, Some(&mut redactor), false, true).expect_err("refused");
+        assert_eq!(refusal.code, RefusalCode::ResponseNotInspectable);
     }
 }

@@ -96,6 +96,7 @@ pub async fn run_standalone(
 ) -> Result<(), EgressError> {
     weaken::start()?;
     harden::no_core()?;
+    harden::more_files();
     let (config, make) = source.read().map_err(EgressError::Standalone)?;
     let process = Process::start(&config)?;
     let mut standalone = Standalone {

@@ -5,11 +5,14 @@ use std::sync::Arc;
 
 use http::Version;
 use miosa_api::audit::AuditEvent;
-use miosa_api::limits::{BROKER_CONNECTIONS_PER_SANDBOX_MAX, GUESSES_AT_ONCE_MAX};
+use miosa_api::limits::{
+    BROKER_CONNECTIONS_PER_SANDBOX_MAX, BROKER_REQUESTS_PER_SANDBOX_MAX, BROKER_STREAMS_MAX,
+    GUESSES_AT_ONCE_MAX,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-use crate::client::{Client, tls};
+use crate::client::{Client, body, request, tls};
 use crate::provider::{Authority, Provider};
 use crate::sandbox::Sandbox;
 use crate::world::{CANARY, World, audit_only, patiently};
@@ -277,6 +280,41 @@ async fn a_connection_too_many_is_told_so() {
         }
     };
     patiently(served).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_without_an_end_are_bounded_over_all_connections() {
+    let scene = scene().await;
+    let url = format!("https://{HOST}/v1/events");
+    let ask = || request("GET", &url, "").body(body("")).unwrap();
+    let mut clients = Vec::new();
+    let mut open = Vec::new();
+    // More than there is room for: one that came while another had the last place was refused.
+    for _ in 0..=BROKER_REQUESTS_PER_SANDBOX_MAX / BROKER_STREAMS_MAX as usize {
+        let Client::Http2(mut sender) = Client::https(&scene.sandbox, HOST, Version::HTTP_2).await
+        else {
+            unreachable!()
+        };
+        for _ in 0..BROKER_STREAMS_MAX {
+            sender.ready().await.unwrap();
+            open.push(tokio::spawn(sender.send_request(ask())));
+        }
+        clients.push(sender);
+    }
+    let mut another = Client::https(&scene.sandbox, HOST, Version::HTTP_2).await;
+    // Refused for another reason as long as there is room, and no provider has to answer.
+    let url = format!("https://{HOST}/v1/echo");
+    let refused =
+        async { while another.ask("GET", &url, "").await.code() != "EGRESS_TOO_MANY_REQUESTS" {} };
+    patiently(refused).await;
+    for request in &open {
+        request.abort();
+    }
+    drop(clients);
+    let refused_otherwise = async {
+        while another.ask("GET", &url, "").await.code() != "EGRESS_CREDENTIAL_REQUIRED" {}
+    };
+    patiently(refused_otherwise).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
