@@ -118,6 +118,7 @@ async fn row_154_what_a_placeholder_signed_goes_out_with_the_real_signature() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+#[expect(clippy::too_many_lines, reason = "a table of cases")]
 async fn rows_154_155_what_is_not_signed_anew_is_refused_by_its_name() {
     let authority = Authority::new();
     let provider = Provider::start(&authority, HOST).await;

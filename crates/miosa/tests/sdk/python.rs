@@ -1,16 +1,17 @@
-//! The SDK as its users install it: a virtual environment with exactly `tests/sdk/requirements.txt`.
+//! SDKs as their users install them: a virtual environment with exactly the pins of a file.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context as _, Result, ensure};
 
-/// The interpreter of the environment below `cache`, which is made on first use and again when the pins
+/// The interpreter of the environment `name` below `cache`, which is made on first use and again when the pins
 /// change. Without the registry there is no SDK, and that is an error, never a test that was left out.
-pub fn interpreter(cache: &Path, requirements: &Path) -> Result<PathBuf> {
+pub fn interpreter(cache: &Path, name: &str, requirements: &Path) -> Result<PathBuf> {
     let pins = fs_err::read_to_string(requirements)?;
-    let folder = cache.join("python-sdk");
-    let lock = fs_err::File::create(cache.join("python-sdk.lock"))?;
+    fs_err::create_dir_all(cache)?;
+    let folder = cache.join(name);
+    let lock = fs_err::File::create(cache.join(format!("{name}.lock")))?;
     lock.file()
         .lock()
         .context("the environment is not locked")?;

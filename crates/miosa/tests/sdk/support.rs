@@ -73,7 +73,11 @@ impl Stage {
             .map_or_else(|| root().join("target"), PathBuf::from);
         let cache = target.join("cache");
         fs_err::create_dir_all(&cache)?;
-        let python = python::interpreter(&cache, &root().join("tests/sdk/requirements.txt"))?;
+        let python = python::interpreter(
+            &cache,
+            "python-sdk",
+            &root().join("tests/sdk/requirements.txt"),
+        )?;
         let folder = world::folder()?;
         let rig = Rig::start(folder.path(), &cache, Vec::new()).await?;
         let mut settings = Settings::new(PathBuf::from(env!("CARGO_BIN_EXE_miosa")), cache);

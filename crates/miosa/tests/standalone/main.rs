@@ -8,6 +8,9 @@
 
 mod clients;
 mod misuse;
+mod providers;
+#[path = "../sdk/python.rs"]
+mod python;
 mod reload;
 mod settings;
 mod world;
