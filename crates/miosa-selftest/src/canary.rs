@@ -26,6 +26,12 @@ impl Canary {
     pub fn new(connector: &'static str, prefix: &str) -> Self {
         let random = || Uuid::new_v4().simple().to_string();
         let value = format!("{prefix}{}+/{}=.~{}", random(), random(), &random()[..9]);
+        Self::of(connector, value)
+    }
+
+    /// One of a value that was made elsewhere.
+    #[must_use]
+    pub fn of(connector: &'static str, value: String) -> Self {
         let (names, texts): (Vec<_>, Vec<_>) = forms_of(&value).into_iter().unzip();
         let search = AhoCorasick::new(texts).expect("some twenty short texts");
         Self {

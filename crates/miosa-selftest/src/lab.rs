@@ -27,7 +27,8 @@ const AUDIT_LAG_MAX: Duration = Duration::from_secs(3);
 /// Time between two looks at something that changes.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 /// What attack programs use.
-const LIBRARIES: [(&str, &str); 2] = [
+const LIBRARIES: [(&str, &str); 3] = [
+    ("aws.py", include_str!("attack/aws.py")),
     ("lib.py", include_str!("attack/lib.py")),
     ("protocols.py", include_str!("attack/protocols.py")),
 ];
@@ -115,6 +116,13 @@ impl Lab {
             self.world.json_with_stdin(&create, canary.value()).await?;
             self.canaries.push(canary);
         }
+        let keys = self.stand.aws.json();
+        let create = ["connectors", "create", "aws", "--name", "selftest"];
+        let create = [&create[..], &["--stdin", "--json"]].concat();
+        self.world.json_with_stdin(&create, &keys).await?;
+        let (id, secret) = (&self.stand.aws.id, &self.stand.aws.secret);
+        self.canaries.push(Canary::of("aws", id.clone()));
+        self.canaries.push(Canary::of("aws-secret", secret.clone()));
         for name in ["spare-old", "spare-new"] {
             self.canaries.push(Canary::new(name, "ghp_"));
         }
@@ -238,6 +246,7 @@ impl Lab {
             "lookalikes": stand::LOOKALIKES,
             "attacker_port": self.stand.attacker.tls.port(),
             "query": stand::QUERY,
+            "s3": stand::S3,
             "zone": stand::ATTACKER_ZONE,
         })
     }

@@ -1,16 +1,6 @@
 """B10: signing and OAuth."""
 from lib import *
-
-
-def row_154():
-    date = "20260101/us-east-1/s3/aws4_request"
-    header = f"AWS4-HMAC-SHA256 Credential={TOKEN}/{date}, SignedHeaders=host, Signature=00"
-    for host in (N["bound"], N["wide"]):
-        refused(f"a signature over the placeholder in a header, to {host}",
-                ask(host=host, token="", headers=[("Authorization", header)]), "EGRESS_PLACEHOLDER_MISPLACED",
-                "EGRESS_PLACEHOLDER_NOT_BOUND")
-        refused(f"the same in the query, to {host}", ask(path=f"/mcp?X-Amz-Credential={TOKEN}%2F{date}", host=host, token=""),
-                "EGRESS_PLACEHOLDER_MISPLACED", "EGRESS_PLACEHOLDER_NOT_BOUND", "EGRESS_PATH_NOT_BOUND")
+from aws import *
 
 
 def row_159():

@@ -1,6 +1,8 @@
 //! B10: signing and OAuth.
 
-use crate::row::Check::{Absent, Inside};
+mod aws;
+
+use crate::row::Check::{Absent, Inside, Outside};
 use crate::row::Priority::{P0, P1, P2};
 use crate::row::{Row, Section};
 
@@ -12,37 +14,36 @@ pub const SECTION: Section = Section {
     rows: ROWS,
 };
 
-const NO_SIGNING: &str = "nothing is signed for a sandbox";
 const NO_OAUTH: &str = "no OAuth grant is kept: operators and tenants supply tokens";
 
 const ROWS: &[Row] = &[
     Row::new(
         154,
         P1,
-        "AWS signatures over a placeholder, in header and query",
-        "refused, never sent with a broken signature",
-        Inside,
+        "AWS signatures over a placeholder: header, query, payloads, session token, other versions",
+        "signed anew, or refused by name; never sent with a broken signature",
+        Outside(|trial| Box::pin(aws::row_154(trial))),
     ),
     Row::new(
         155,
         P1,
         "signed request for another service or region",
         "scope is part of the binding",
-        Absent(NO_SIGNING),
+        Outside(|trial| Box::pin(aws::row_155(trial))),
     ),
     Row::new(
         156,
         P1,
         "presigned URL made with a placeholder",
-        "useless",
-        Absent(NO_SIGNING),
+        "useless to everybody else",
+        Outside(|trial| Box::pin(aws::row_156(trial))),
     ),
     Row::new(
         157,
         P1,
         "arbitrary claims to be signed",
-        "fixed by the binding",
-        Absent(NO_SIGNING),
+        "nothing is signed but requests within the binding's scope",
+        Outside(|trial| Box::pin(aws::row_157(trial))),
     ),
     Row::new(
         158,

@@ -82,6 +82,14 @@ pub async fn answer(
     Ok(verb != "echo-close")
 }
 
+/// As S3 answers to a signature that is none of its keys'.
+pub async fn forbidden(wire: &mut (impl AsyncWrite + Unpin), why: &str) -> Result<bool> {
+    let text = format!("<Error><Code>SignatureDoesNotMatch</Code><Message>{why}</Message></Error>");
+    whole(wire, "403 Forbidden", &[], text.as_bytes()).await?;
+    wire.flush().await?;
+    Ok(true)
+}
+
 /// The ways that are not about an echo.
 async fn other(wire: &mut (impl AsyncWrite + Unpin), asked: &Asked, folder: &Path) -> Result<bool> {
     let wish = header(&asked.head, "x-do").unwrap_or_default();

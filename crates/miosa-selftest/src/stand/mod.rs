@@ -3,6 +3,7 @@
 mod answers;
 pub mod attacker;
 pub mod authority;
+pub mod aws;
 pub mod faulty;
 mod git;
 pub mod http2;
@@ -45,6 +46,8 @@ pub const LOOKALIKES: [&str; 4] = [
 ];
 /// A host with an endpoint that takes its credential in the query, for a connector made by a row.
 pub const QUERY: &str = "query.example";
+/// Host of a provider that verifies signatures of AWS.
+pub const S3: &str = "s3.us-east-1.amazonaws.com";
 /// Zone whose names the attacker's DNS server answers.
 pub const ATTACKER_ZONE: &str = "dns.attacker.example";
 
@@ -123,6 +126,10 @@ pub struct Stand {
     pub attacker: Attacker,
     /// What providers received.
     pub log: Log,
+    /// Keys that the provider of signed requests knows.
+    pub aws: Arc<aws::Keys>,
+    /// Where that one listens.
+    pub s3: SocketAddr,
     /// The attacker's zone, and the resolver of the broker.
     pub resolver: resolver::Resolver,
     flags: Vec<String>,
@@ -137,9 +144,13 @@ impl Stand {
         let mut names = vec![ATTACKER, ATTACKER_ADDRESS];
         names.extend(LOOKALIKES);
         let attacker = Attacker::start(&authority, &names).await?;
-        let bound =
-            provider::start(&authority, &[BOUND, GIT, QUERY], "provider", &log, folder).await?;
-        let allowed = provider::start(&authority, &[ALLOWED], "allowed", &log, folder).await?;
+        let bound = [BOUND, GIT, QUERY];
+        let bound = provider::start(&authority, &bound, "provider", &log, folder, None).await?;
+        let allowed = [ALLOWED];
+        let allowed = provider::start(&authority, &allowed, "allowed", &log, folder, None).await?;
+        let aws = Arc::new(aws::Keys::generate());
+        let keys = Some(Arc::clone(&aws));
+        let s3 = provider::start(&authority, &[S3], "s3", &log, folder, keys).await?;
         let model = http2::start(&authority, &[MODEL, WIDE], &log).await?;
         let faulty = faulty::start(&authority, FAULTY, &log).await?;
         let resolver = resolver::Resolver::start(ATTACKER_ZONE).await?;
@@ -154,6 +165,7 @@ impl Stand {
             (ALLOWED, allowed.address),
             (MODEL, model.address),
             (FAULTY, faulty.address),
+            (S3, s3.address),
         ] {
             hosts.push((format!("{host}:443"), address));
             hosts.push((format!("{host}:80"), attacker.plain));
@@ -173,9 +185,11 @@ impl Stand {
             authority,
             attacker,
             log,
+            aws,
+            s3: s3.address,
             resolver,
             flags,
-            _servers: vec![bound, allowed, model, faulty],
+            _servers: vec![bound, allowed, model, faulty, s3],
         })
     }
 

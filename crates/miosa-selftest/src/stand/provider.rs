@@ -14,7 +14,7 @@ use tokio_rustls::server::TlsStream;
 
 use super::authority::Authority;
 use super::tls::{self, Server};
-use super::{Log, Seen, answers};
+use super::{Log, Seen, answers, aws};
 
 /// Longest head that is taken.
 const HEAD_BYTES_MAX: usize = 256 * 1024;
@@ -40,23 +40,27 @@ pub struct Asked {
 
 type Wire = TlsStream<TcpStream>;
 
-/// Starts one for these hosts.
+/// Starts one for these hosts; with `keys`, one that answers 403 to what was not signed with them.
 pub async fn start(
     authority: &Authority,
     hosts: &[&str],
     server: &'static str,
     log: &Log,
     folder: &Path,
+    keys: Option<Arc<aws::Keys>>,
 ) -> Result<Server> {
     let log = log.clone();
     let folder: Arc<Path> = folder.into();
     let connections = Arc::new(AtomicU64::new(0));
     tls::accept(authority.server(hosts, false)?, move |stream| {
         let connection = connections.fetch_add(1, Ordering::Relaxed);
-        let (log, folder) = (log.clone(), Arc::clone(&folder));
+        let (log, folder, keys) = (log.clone(), Arc::clone(&folder), keys.clone());
         async move {
             // A connection that breaks off has been written down as far as it came.
-            serve(stream, server, connection, &log, &folder).await.ok();
+            let log = (&log, connection);
+            serve(stream, server, log, &folder, keys.as_deref())
+                .await
+                .ok();
         }
     })
     .await
@@ -65,9 +69,9 @@ pub async fn start(
 async fn serve(
     mut wire: Wire,
     server: &'static str,
-    connection: u64,
-    log: &Log,
+    (log, connection): (&Log, u64),
     folder: &Path,
+    keys: Option<&aws::Keys>,
 ) -> Result<()> {
     let mut buffer = Vec::new();
     while let Some(head) = read_head(&mut wire, &mut buffer).await? {
@@ -93,7 +97,10 @@ async fn serve(
             body,
             beside,
         };
-        let answered = answers::answer(&mut wire, &asked, folder).await;
+        let answered = match keys.map(|keys| keys.verify(&asked)) {
+            Some(Err(why)) => answers::forbidden(&mut wire, why).await,
+            _ => answers::answer(&mut wire, &asked, folder).await,
+        };
         if answered.is_err() {
             log.push(Seen {
                 server: BROKEN_OFF,

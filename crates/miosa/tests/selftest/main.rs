@@ -21,6 +21,7 @@ const MUTATIONS: &[(&[&str], &[&str])] = &[
     (&["path-canonical"], &["42", "43", "44"]),
     (&["method-match"], &["46"]),
     (&["place-match"], &["49", "50", "53"]),
+    (&["credential-scope"], &["155", "157"]),
     (&["cleartext"], &["2"]),
     (&["special-addresses"], &["27", "28", "29", "30", "32"]),
     (&["upstream-certificate"], &["22"]),
