@@ -94,7 +94,7 @@ impl ProviderBody {
         if self.failed.is_some() || !redaction.ready.iter().all(Frame::is_data) {
             return None;
         }
-        let mut pieces = redaction.ready.drain(..).map(Frame::into_data).flatten();
+        let mut pieces = redaction.ready.drain(..).flat_map(Frame::into_data);
         let first = pieces.next().unwrap_or_default();
         let Some(second) = pieces.next() else {
             return Some(first);

@@ -70,10 +70,13 @@ fn deny(host: &str) -> Rule {
     }
 }
 
+/// What is done to a policy.
+type Change = fn(&World, &mut SandboxPolicy);
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_websocket_ends_with_what_let_it_in() {
     let (world, sandbox, _provider) = scene().await;
-    let changes: [(&str, fn(&World, &mut SandboxPolicy)); 4] = [
+    let changes: [(&str, Change); 4] = [
         ("detached", |_, policy| policy.bindings.clear()),
         ("rotated", |world, policy| {
             let sealed = world.binding(HOST, "/v1/**").sealed;
