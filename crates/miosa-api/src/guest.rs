@@ -67,11 +67,22 @@ pub mod frame {
     pub const EXIT: u8 = 5;
 }
 
+/// What the agent and the server say to each other, as a number: raised when a server can no longer rely on
+/// an agent that speaks an older one.
+pub const PROTOCOL: u32 = 1;
+/// Oldest agent that a server trusts with placeholders; without its number an agent counts as 0.
+pub const PROTOCOL_MIN: u32 = 1;
+/// Left by what starts the agent when the SSH host keys were another sandbox's and are gone.
+pub const RENEW_SSH_KEYS: &str = "/.miosa/renew-ssh-keys";
+
 /// Answer of `/v1/health`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
     /// Version of the agent.
     pub version: String,
+    /// What it speaks; see [`PROTOCOL`].
+    #[serde(default)]
+    pub protocol: u32,
     /// Seconds since 1970 by the guest's clock.
     pub now: i64,
 }

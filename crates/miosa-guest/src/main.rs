@@ -38,6 +38,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use miosa_api::guest::RENEW_SSH_KEYS;
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
 
@@ -72,11 +73,25 @@ fn workdir(mut args: impl Iterator<Item = std::ffi::OsString>) -> io::Result<Pat
 fn run(workdir: PathBuf) -> io::Result<()> {
     let listener = sys::become_init()?;
     fs_err::create_dir_all(&workdir)?;
+    renew_ssh_keys();
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(FILE_THREADS_MAX)
         .build()?
         .block_on(serve(listener, workdir))
+}
+
+/// Makes new SSH host keys in place of those that came with another sandbox's files. A sandbox whose
+/// `ssh-keygen` fails runs without.
+fn renew_ssh_keys() {
+    if fs_err::remove_file(RENEW_SSH_KEYS).is_err() {
+        return;
+    }
+    match std::process::Command::new("ssh-keygen").arg("-A").status() {
+        Ok(status) if status.success() => {}
+        Ok(status) => eprintln!("miosa-guest: ssh-keygen -A: {status}"),
+        Err(error) => eprintln!("miosa-guest: ssh-keygen -A: {error}"),
+    }
 }
 
 /// Serves until told to shut down.

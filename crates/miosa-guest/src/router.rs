@@ -10,7 +10,7 @@ use axum::http::request::Parts;
 use axum::routing::{get, post};
 use axum::{Router, extract::Request};
 use miosa_api::error::ErrorCode;
-use miosa_api::guest::{Health, Shutdown};
+use miosa_api::guest::{Health, PROTOCOL, Shutdown};
 use miosa_api::limits::JSON_BODY_BYTES_MAX;
 use serde::de::DeserializeOwned;
 
@@ -44,6 +44,7 @@ pub fn now() -> i64 {
 async fn health() -> Json<Health> {
     Json(Health {
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        protocol: PROTOCOL,
         now: now(),
     })
 }

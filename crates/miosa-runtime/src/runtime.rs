@@ -143,7 +143,7 @@ pub trait Runtime: Send + Sync {
     /// Removes a snapshot that no sandbox lies over. Fine when there is none.
     fn remove_snapshot<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<(), RuntimeError>>;
 
-    /// Names of all snapshots on this host. Removes what a crash left half made.
+    /// Names of all snapshots on this host.
     fn snapshots(&self) -> BoxFuture<'_, Result<Vec<String>, RuntimeError>>;
 
     /// Everything of this runtime on this host, running or left over.

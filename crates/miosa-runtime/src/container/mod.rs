@@ -48,6 +48,7 @@ impl Container {
         ] {
             fs_err::create_dir_all(dir).step("making the runtime's folders")?;
         }
+        snapshot::clean_up(&config)?;
         Ok(Self {
             inner: Arc::new(Inner { config, cgroups }),
         })

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use miosa_api::id::SandboxId;
 
 use super::Inner;
+use crate::config::RuntimeConfig;
 use crate::disk;
 use crate::error::{RuntimeError, Step};
 use crate::files::{gone, is_plain_name};
@@ -184,19 +185,29 @@ pub(super) fn remove(inner: &Inner, name: &str) -> Result<(), RuntimeError> {
     Ok(())
 }
 
-/// All snapshots, after what a crash left half made is gone.
+/// All snapshots.
 pub(super) fn list(inner: &Inner) -> Result<Vec<String>, RuntimeError> {
+    let files = files(&inner.config, "img")?.into_iter();
+    let name = |path: PathBuf| Some(path.file_stem()?.to_str()?.to_owned());
+    Ok(files.filter_map(name).collect())
+}
+
+/// Removes what an ended server left half made. Called before this one makes any.
+pub(super) fn clean_up(config: &RuntimeConfig) -> Result<(), RuntimeError> {
+    for path in files(config, PARTIAL)? {
+        gone(fs_err::remove_file(path)).step("removing half a snapshot")?;
+    }
+    Ok(())
+}
+
+fn files(config: &RuntimeConfig, ending: &str) -> Result<Vec<PathBuf>, RuntimeError> {
     let step = "listing snapshots";
-    let mut names = Vec::new();
-    for entry in fs_err::read_dir(inner.config.snapshots()).step(step)? {
+    let mut found = Vec::new();
+    for entry in fs_err::read_dir(config.snapshots()).step(step)? {
         let path = entry.step(step)?.path();
-        let is = |ending: &str| path.extension().is_some_and(|own| own == ending);
-        let stem = path.file_stem().and_then(|stem| stem.to_str());
-        match stem {
-            Some(_) if is(PARTIAL) => gone(fs_err::remove_file(&path)).step(step)?,
-            Some(name) if is("img") => names.push(name.to_owned()),
-            _ => {}
+        if path.extension().is_some_and(|own| own == ending) {
+            found.push(path);
         }
     }
-    Ok(names)
+    Ok(found)
 }

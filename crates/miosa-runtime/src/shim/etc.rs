@@ -5,6 +5,9 @@
 use std::io;
 use std::path::Path;
 
+use miosa_api::guest::RENEW_SSH_KEYS;
+use miosa_api::id::SandboxId;
+
 use super::network::BROKER;
 use crate::error::{RuntimeError, Step};
 
@@ -19,6 +22,52 @@ pub(super) fn write(hostname: &str) -> Result<(), RuntimeError> {
         Some(hosts) => replace(Path::new("/etc/hosts"), &hosts).step("writing /etc/hosts"),
         None => Ok(()),
     }
+}
+
+/// Gives the sandbox an identity of its own: a machine id made of its id. Another one there came with the files,
+/// of a template or of the sandbox they were copied from; then the keys by which SSH knows a host and the
+/// seed of random numbers are a copy too, and go. The guest agent makes new keys, see
+/// [`RENEW_SSH_KEYS`].
+pub(super) fn identity(id: &SandboxId) -> Result<(), RuntimeError> {
+    let own: String = id
+        .as_str()
+        .chars()
+        .filter(char::is_ascii_hexdigit)
+        .collect();
+    let step = "giving the sandbox an identity";
+    let path = Path::new("/etc/machine-id");
+    let found = read_regular(path);
+    replace(path, &format!("{own}\n")).step(step)?;
+    if found.is_none_or(|found| matches!(found.trim(), "" | "uninitialized") || found.trim() == own)
+    {
+        return Ok(());
+    }
+    for seed in [
+        "/var/lib/systemd/random-seed",
+        "/var/lib/urandom/random-seed",
+    ] {
+        crate::files::gone(fs_err::remove_file(seed)).step(step)?;
+    }
+    let mut renewed = false;
+    for entry in fs_err::read_dir("/etc/ssh").into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        if name
+            .to_str()
+            .is_some_and(|name| name.starts_with("ssh_host_") && name.contains("_key"))
+        {
+            fs_err::remove_file(entry.path()).step(step)?;
+            renewed = true;
+        }
+    }
+    if renewed {
+        fs_err::write(RENEW_SSH_KEYS, "").step(step)?;
+    }
+    Ok(())
+}
+
+fn read_regular(path: &Path) -> Option<String> {
+    let regular = fs_err::symlink_metadata(path).is_ok_and(|meta| meta.is_file());
+    regular.then(|| fs_err::read_to_string(path).ok()).flatten()
 }
 
 /// Writes a file in place of whatever is there; a link is not followed. One that says the same

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use super::upper::Upper;
 use super::{channel, confine, etc, overlay, root, seccomp, trees};
 use crate::error::{RuntimeError, Step};
-use crate::runtime::SandboxSpec;
+use crate::runtime::{SandboxSpec, Upper as Wanted};
 use crate::sys;
 
 /// What the process takes over from the shim.
@@ -92,6 +92,10 @@ fn enter(
     root::mount_all(mounts, rest, &proc)?;
     root::mask(config)?;
     etc::write(&spec.hostname)?;
+    // What a template's build wrote would be the identity of all made from it.
+    if matches!(spec.upper, Wanted::Disk(_)) {
+        etc::identity(&spec.id)?;
+    }
     let hostname = spec.hostname.as_bytes();
     rustix::system::sethostname(hostname).step("setting the host name")?;
     fs_err::create_dir_all(&spec.workdir).step("making the working directory")?;

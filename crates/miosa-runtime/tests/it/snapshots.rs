@@ -244,6 +244,37 @@ async fn a_name_that_is_a_path_is_refused() {
     world.runtime.destroy(&spec.id).await.expect("destroy");
 }
 
+#[tokio::test]
+async fn a_copy_has_an_identity_of_its_own() {
+    let world = World::new(
+        "cp /etc/machine-id /parent; mkdir -p /etc/ssh /var/lib/systemd; echo key > /etc/ssh/ssh_host_rsa_key
+         echo config > /etc/ssh/sshd_config; echo seed > /var/lib/systemd/random-seed; exit 0",
+    );
+    let mut parent = on_disk(&world);
+    assert_eq!(world.run(&parent).await, "exit status 0");
+    world
+        .runtime
+        .snapshot(&parent.id, 0, "s")
+        .await
+        .expect("snapshot");
+    let id: String = parent.id.as_str().chars().filter(|c| *c != '-').collect();
+    let kept = format!(
+        "[ \"$(cat /etc/machine-id)\" = {id} ] && [ -e /etc/ssh/ssh_host_rsa_key ] && [ ! -e /.miosa/renew-ssh-keys ] && exit 7"
+    );
+    world.set_script(&kept);
+    parent.generation += 1;
+    assert_eq!(
+        world.run(&parent).await,
+        "exit status 7",
+        "a new start is no copy"
+    );
+    world.runtime.destroy(&parent.id).await.expect("destroy");
+    let renewed = "cmp -s /etc/machine-id /parent && exit 1; [ \"$(wc -c < /etc/machine-id)\" = 33 ] || exit 2
+         [ -e /etc/ssh/ssh_host_rsa_key ] && exit 3; [ -e /.miosa/renew-ssh-keys ] || exit 4
+         [ -e /var/lib/systemd/random-seed ] && exit 5; [ -e /etc/ssh/sshd_config ] && exit 7";
+    assert_eq!(look(&world, &["s"], renewed).await, "exit status 7");
+}
+
 /// A small file system.
 struct Mounted(std::path::PathBuf);
 
