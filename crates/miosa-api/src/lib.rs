@@ -26,6 +26,7 @@ pub mod limits;
 pub mod preview;
 pub mod run;
 pub mod sandbox;
+pub mod snapshot;
 pub mod template;
 pub mod workspace;
 

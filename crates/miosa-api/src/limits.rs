@@ -41,6 +41,15 @@ pub const SANDBOX_TIMEOUT_MAX_SEC: i64 = 30 * 24 * 3600;
 pub const SANDBOX_BOOT_TIMEOUT: Duration = Duration::from_secs(30);
 /// Live sandboxes per tenant.
 pub const SANDBOXES_PER_TENANT_MAX: i64 = 200;
+/// Snapshots of one tenant that its lists show.
+pub const SNAPSHOTS_PER_TENANT_MAX: i64 = 500;
+/// Bytes of a tenant's snapshots together: more than that and one tenant fills the host.
+pub const SNAPSHOT_BYTES_PER_TENANT_MAX: i64 = 256 * 1024 * 1024 * 1024;
+/// Snapshots one over the other, as forks of forks make them: each is a mount and a look of every search for
+/// a file.
+pub const SNAPSHOT_DEPTH_MAX: usize = 32;
+/// Letters of a snapshot's comment: a line in a list.
+pub const SNAPSHOT_COMMENT_CHARS_MAX: usize = 500;
 /// Processes and threads in one sandbox.
 pub const SANDBOX_PIDS_MAX: u32 = 4096;
 /// Longest connector secret, in bytes (a header must hold it).

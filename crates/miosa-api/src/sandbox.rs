@@ -16,6 +16,12 @@ pub struct CreateSandbox {
     /// Alias of `template_id`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<String>,
+    /// Snapshot to start from; template, size, variables, ports and connectors are its own where this names none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub snapshot_id: Option<String>,
+    /// `snapshot:<id>` means the same.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
     /// Handle for `by-name`, unique among a tenant's live sandboxes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -151,6 +157,9 @@ pub struct Sandbox {
     pub template_id: String,
     /// Content hash of that template when the sandbox was made.
     pub image_id: Option<String>,
+    /// Snapshot it was made from, by a fork or by name.
+    #[serde(default)]
+    pub snapshot_id: Option<String>,
     /// Where it is in its life.
     pub state: SandboxState,
     /// The same word under the name the CLI's tables read.

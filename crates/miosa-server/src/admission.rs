@@ -43,6 +43,45 @@ pub async fn admit(
     tenant_id: &str,
     mut body: CreateSandbox,
 ) -> Result<SandboxRow, ApiError> {
+    may_be_granted(app, tenant_id, &mut body).await?;
+    let template_id = body
+        .template_id
+        .clone()
+        .or(body.image.clone())
+        .unwrap_or_else(|| TEMPLATE_DEFAULT.to_owned());
+    let image = ready_image(app, tenant_id, &template_id).await?;
+    let shape = shape(&body, &image)?;
+    row(tenant_id, template_id, body, &image, shape)
+}
+
+/// The same over a snapshot: what it lies on is its own image, and its sizes hold where none are named.
+pub async fn admit_over(
+    app: &App,
+    tenant_id: &str,
+    mut body: CreateSandbox,
+    (template_id, image): (String, &TemplateImage),
+    sizes: (u32, u32, u32),
+) -> Result<SandboxRow, ApiError> {
+    may_be_granted(app, tenant_id, &mut body).await?;
+    if !templates::is_ready(image) {
+        let why = format!("the layers of the template {template_id} under it are gone");
+        return Err(ApiError::new(ErrorCode::TemplateNotReady, why));
+    }
+    let sized = TemplateImage {
+        default_cpu: sizes.0,
+        default_memory_mb: sizes.1,
+        default_disk_mb: sizes.2,
+        ..image.clone()
+    };
+    let shape = shape(&body, &sized)?;
+    row(tenant_id, template_id, body, image, shape)
+}
+
+async fn may_be_granted(
+    app: &App,
+    tenant_id: &str,
+    body: &mut CreateSandbox,
+) -> Result<(), ApiError> {
     spell_network(&mut body.metadata)?;
     check_words(body.name.as_deref(), &body.tags, &body.metadata)?;
     check_env(&body.env)?;
@@ -64,14 +103,7 @@ pub async fn admit(
         )
         .with_hint("delete some: `miosa sandbox list`, `miosa sandbox delete <id>`"));
     }
-    let template_id = body
-        .template_id
-        .clone()
-        .or(body.image.clone())
-        .unwrap_or_else(|| TEMPLATE_DEFAULT.to_owned());
-    let image = ready_image(app, tenant_id, &template_id).await?;
-    let shape = shape(&body, &image)?;
-    row(tenant_id, template_id, body, &image, shape)
+    Ok(())
 }
 
 /// The template's content. One that is not there yet is being built from now on: the caller comes
@@ -201,6 +233,7 @@ fn row(
         external_project_id: body.external_project_id,
         created_at: now_ms(),
         last_active_at: now_ms(),
+        below: "[]".to_owned(),
         ..SandboxRow::default()
     })
 }

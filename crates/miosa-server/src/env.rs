@@ -44,7 +44,9 @@ pub async fn compose(
     for var in sandbox_env::list(&app.pool, &sandbox.id).await? {
         env.insert(var.name, var.value);
     }
-    env.extend(connectors::placeholders(app, &sandbox.id).await?);
+    if !sandbox.withholds_credentials() {
+        env.extend(connectors::placeholders(app, &sandbox.id).await?);
+    }
     env.extend(request.clone());
     Ok(env)
 }

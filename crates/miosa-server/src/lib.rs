@@ -39,6 +39,7 @@ pub mod runs;
 mod serve;
 mod services;
 mod settings;
+pub mod snapshots;
 pub mod store;
 pub mod templates;
 mod unix;

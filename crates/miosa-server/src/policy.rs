@@ -22,7 +22,11 @@ static ENDING: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 /// The policy of a sandbox as the database has it now, under a new generation.
 async fn build(app: &App, row: SandboxRow) -> Result<SandboxPolicy, ApiError> {
     let generation = sandboxes::next_policy_generation(&app.pool, &row.id).await?;
-    let bindings = connectors::binding_policies(app, &row.id).await?;
+    let bindings = if row.withholds_credentials() {
+        Vec::new()
+    } else {
+        connectors::binding_policies(app, &row.id).await?
+    };
     let effective = Effective::of(app, &row).await?;
     Ok(SandboxPolicy {
         generation: u64::try_from(generation).unwrap_or(0),

@@ -18,7 +18,9 @@ use crate::broker::{self, Broker};
 use crate::connectors::{Catalog, CatalogError};
 use crate::events::Events;
 use crate::isolation::Absent;
-use crate::{App, Config, Dependencies, audit, bindings, builder, lifecycle, routes, runs, store};
+use crate::{
+    App, Config, Dependencies, audit, bindings, builder, lifecycle, routes, runs, snapshots, store,
+};
 
 /// How long requests under way may take to end with the server.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(10);
@@ -176,6 +178,9 @@ async fn start(app: &App) {
     }
     if let Err(error) = lifecycle::reconcile(app).await {
         tracing::error!(%error, "what an earlier server left could not be looked through");
+    }
+    if let Err(error) = snapshots::recover(app).await {
+        tracing::error!(%error, "half-made snapshots could not be removed");
     }
     app.tasks.spawn(lifecycle::reap(app.clone()));
     app.tasks.spawn(broker::supervise(app.clone()));

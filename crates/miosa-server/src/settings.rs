@@ -79,6 +79,19 @@ async fn take_back(app: &App, before: &SandboxRow) -> Result<(), ApiError> {
     Ok(())
 }
 
+/// Refuses settings that would open, for a sandbox that is not there yet, what those before keep closed.
+pub async fn may_differ(
+    app: &App,
+    caller: &Caller,
+    before: &SandboxRow,
+    after: &SandboxRow,
+) -> Result<(), ApiError> {
+    if before.network_policy() == after.network_policy() {
+        return Ok(());
+    }
+    require_if_it_opens(app, caller, before, after).await
+}
+
 async fn require_if_it_opens(
     app: &App,
     caller: &Caller,

@@ -40,6 +40,7 @@ pub async fn sandbox(app: &App, row: SandboxRow) -> Result<Sandbox, ApiError> {
         destroyed_at: row.destroyed_at.map(rfc3339),
         id: row.id,
         slug: row.slug,
+        snapshot_id: row.snapshot_id,
         name: row.name,
         template_id: row.template_id,
         size: row.size,

@@ -37,6 +37,14 @@ pub async fn attach(
             "the sandbox is destroyed",
         ));
     }
+    if sandbox.withholds_credentials() {
+        let why = "the sandbox's guest agent is older than this server can rely on: credentials are withheld from it";
+        let again = format!(
+            "`miosa sandbox stop {0}`, `miosa sandbox resume {0}` start it with a new one",
+            sandbox.id
+        );
+        return Err(ApiError::new(ErrorCode::ResourceState, why).with_hint(again));
+    }
     let connector = stored::find(app, &sandbox.tenant_id, request.connector.trim()).await?;
     let definition = app
         .catalog

@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use miosa_api::broker::LISTENER_SOCKET;
 use miosa_api::error::ErrorCode;
-use miosa_api::guest::ExecStart;
+use miosa_api::guest::{ExecStart, Health, PROTOCOL_MIN};
 use miosa_api::id::SandboxId;
 use miosa_api::limits::{SANDBOX_BOOT_TIMEOUT, SANDBOX_PIDS_MAX};
 use miosa_runtime::{Network, SandboxSpec, Upper};
 use serde_json::json;
 
-use crate::store::sandboxes::SandboxRow;
+use crate::store::sandboxes::{self, SandboxRow};
 use crate::{ApiError, App, env, events, policy};
 
 /// Between two looks at a guest agent that is starting.
@@ -23,19 +23,46 @@ pub(crate) const APPLICATION: &str = "app";
 
 /// Starts a sandbox's processes and returns once its guest agent answers.
 pub(super) async fn boot(app: &App, row: &SandboxRow) -> Result<(), ApiError> {
+    sandboxes::save_guest_protocol(&app.pool, &row.id, None).await?;
     let in_force = policy::push(app, &row.id).await?;
     let trust = write_trust(app, &row.id, &in_force.ca_pem).await?;
     let started = tokio::time::timeout(SANDBOX_BOOT_TIMEOUT, async {
         app.runtime.start(&spec(app, row, trust)).await?;
-        wait_for_guest(app, &row.id).await;
-        Ok::<_, ApiError>(())
+        Ok::<_, ApiError>(wait_for_guest(app, &row.id).await)
     });
-    started.await.map_err(|_| {
+    let health = started.await.map_err(|_| {
         ApiError::new(
             ErrorCode::SandboxStartFailed,
             format!("its guest agent did not answer within {SANDBOX_BOOT_TIMEOUT:?}"),
         )
-    })?
+    })??;
+    judge_guest(app, row, &health).await
+}
+
+/// Withholds credentials from an agent that is older than this server can rely on, before anything runs
+/// that could use them.
+async fn judge_guest(app: &App, row: &SandboxRow, health: &Health) -> Result<(), ApiError> {
+    let spoken = i64::from(health.protocol);
+    sandboxes::save_guest_protocol(&app.pool, &row.id, Some(spoken)).await?;
+    if health.protocol >= PROTOCOL_MIN {
+        return Ok(());
+    }
+    tracing::warn!(
+        sandbox = row.id,
+        spoken,
+        "an old guest agent: credentials are withheld"
+    );
+    policy::push(app, &row.id).await?;
+    let facts = json!({ "protocol": spoken, "needed": PROTOCOL_MIN });
+    events::emit(
+        app,
+        &row.tenant_id,
+        &row.id,
+        "sandbox.credentials.withheld",
+        facts,
+    )
+    .await;
+    Ok(())
 }
 
 struct Trust {
@@ -68,8 +95,8 @@ fn spec(app: &App, row: &SandboxRow, trust: Trust) -> SandboxSpec {
         id: SandboxId::from(row.id.as_str()),
         generation: u64::try_from(row.generation).unwrap_or(0),
         layers: image.layers,
-        below: Vec::new(),
-        disk_epoch: 0,
+        below: row.below(),
+        disk_epoch: u64::try_from(row.disk_epoch).unwrap_or(0),
         upper: Upper::Disk(small(row.disk_size_mb)),
         memory_mb: small(row.memory_mb),
         cpu_count: small(row.cpu_count),
@@ -82,10 +109,13 @@ fn spec(app: &App, row: &SandboxRow, trust: Trust) -> SandboxSpec {
     }
 }
 
-async fn wait_for_guest(app: &App, id: &str) {
+async fn wait_for_guest(app: &App, id: &str) -> Health {
     let guest = app.guest(id);
-    while guest.health().await.is_err() {
-        tokio::time::sleep(LOOK_AGAIN).await;
+    loop {
+        match guest.health().await {
+            Ok(health) => return health,
+            Err(_) => tokio::time::sleep(LOOK_AGAIN).await,
+        }
     }
 }
 

@@ -17,7 +17,7 @@ use super::boot;
 use super::state::{Effect, Event, next};
 use crate::clock::now_ms;
 use crate::store::sandboxes::{self, SandboxRow};
-use crate::{ApiError, App, connectors, events, policy, store};
+use crate::{ApiError, App, connectors, events, policy, snapshots, store};
 
 const QUEUE: usize = 32;
 
@@ -50,9 +50,18 @@ impl Cause {
     }
 }
 
+/// What a driver is told to do.
+enum Work {
+    /// Make an event happen.
+    Event(Event, Cause),
+    /// Take the snapshot of this row.
+    Snapshot(String),
+    /// Go back to this snapshot, and start.
+    Restore(String),
+}
+
 struct Order {
-    event: Event,
-    cause: Cause,
+    work: Work,
     reply: oneshot::Sender<Result<SandboxRow, ApiError>>,
 }
 
@@ -77,15 +86,25 @@ pub async fn order(
     if event == Event::Destroy {
         handle.give_up.cancel();
     }
+    send(&handle, Work::Event(event, cause)).await
+}
+
+/// Takes the snapshot of a row that is being made, between two events.
+pub async fn snapshot(app: &App, id: &str, snapshot_id: &str) -> Result<SandboxRow, ApiError> {
+    send(&handle(app, id), Work::Snapshot(snapshot_id.to_owned())).await
+}
+
+/// Gives a sandbox the files of one of its snapshots and starts it; the row as it is afterwards.
+pub async fn restore(app: &App, id: &str, snapshot_id: &str) -> Result<SandboxRow, ApiError> {
+    send(&handle(app, id), Work::Restore(snapshot_id.to_owned())).await
+}
+
+async fn send(handle: &Handle, work: Work) -> Result<SandboxRow, ApiError> {
     let (reply, answer) = oneshot::channel();
     let ended = || ApiError::new(ErrorCode::AgentUnavailable, "the server is ending");
     handle
         .queue
-        .send(Order {
-            event,
-            cause,
-            reply,
-        })
+        .send(Order { work, reply })
         .await
         .map_err(|_| ended())?;
     answer.await.map_err(|_| ended())?
@@ -129,9 +148,13 @@ async fn drive(
                 None => break,
             }
         };
-        let outcome = perform(&app, &id, order.event, &order.cause, &give_up).await;
+        let outcome = match &order.work {
+            Work::Event(event, cause) => perform(&app, &id, *event, cause, &give_up).await,
+            Work::Snapshot(snapshot) => snapshots::take_now(&app, &id, snapshot).await,
+            Work::Restore(snapshot) => go_back(&app, &id, snapshot, &give_up).await,
+        };
         if let Err(error) = &outcome {
-            tracing::info!(sandbox = id, event = ?order.event, %error, "not done");
+            tracing::info!(sandbox = id, %error, "not done");
         }
         let gone = outcome
             .as_ref()
@@ -189,6 +212,19 @@ async fn perform(
         enter(app, &mut row, step.next, cause).await?;
     }
     Ok(row)
+}
+
+/// Stop, another disk, start: a server that dies in between leaves it stopped, with the old disk or the new.
+async fn go_back(
+    app: &App,
+    id: &str,
+    snapshot: &str,
+    give_up: &CancellationToken,
+) -> Result<SandboxRow, ApiError> {
+    let cause = Cause::Request;
+    let row = perform(app, id, Event::Stop, &cause, give_up).await?;
+    snapshots::restore(app, &row, snapshot).await?;
+    perform(app, id, Event::Resume, &cause, give_up).await
 }
 
 async fn start(
@@ -307,6 +343,9 @@ pub(super) async fn remove(app: &App, row: &SandboxRow) -> Result<(), ApiError> 
     store::services::clear(&app.pool, &row.id).await?;
     store::network_policies::delete_of_sandbox(&app.pool, &row.tenant_id, &row.id).await?;
     app.activity.forget(&row.id);
+    if !row.below().is_empty() {
+        snapshots::collect(app).await?;
+    }
     Ok(())
 }
 

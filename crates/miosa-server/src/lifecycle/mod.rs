@@ -8,6 +8,6 @@ mod reconcile;
 pub mod state;
 
 pub(crate) use boot::APPLICATION;
-pub use driver::{Cause, Drivers, order};
+pub use driver::{Cause, Drivers, order, restore, snapshot};
 pub(crate) use reaper::reap;
 pub(crate) use reconcile::reconcile;

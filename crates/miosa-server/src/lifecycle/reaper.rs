@@ -10,7 +10,7 @@ use super::driver::{Cause, order, remove};
 use super::state::Event;
 use crate::clock::now_ms;
 use crate::store::sandboxes::{self, SandboxRow};
-use crate::{ApiError, App, store};
+use crate::{ApiError, App, snapshots, store};
 
 const EVERY: Duration = Duration::from_secs(1);
 /// Rounds between two sweeps over leftovers and old records.
@@ -95,6 +95,7 @@ async fn sweep(app: &App) -> Result<(), ApiError> {
                 .await?;
         }
     }
+    snapshots::sweep(app).await?;
     let before = |kept: Duration| now_ms() - i64::try_from(kept.as_millis()).unwrap_or(i64::MAX);
     store::events::prune(&app.pool, before(EVENTS_KEPT)).await?;
     store::idempotency::prune(&app.pool, before(IDEMPOTENCY_TTL)).await?;

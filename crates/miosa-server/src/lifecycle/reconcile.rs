@@ -24,6 +24,8 @@ enum Repair {
     Adopt,
     /// It runs, in another state than the row says.
     AdoptAs(SandboxState),
+    /// It was held still for a snapshot, or for a pause that nobody was told of: it goes on.
+    Thaw,
     /// End its processes, keep disk and state.
     Halt,
     /// Its processes are gone.
@@ -45,9 +47,7 @@ fn repair(row: Option<SandboxState>, found: Option<&Found>) -> Repair {
             }
         }
         (Some(SandboxState::Creating), _) => Repair::HalfMade,
-        (Some(SandboxState::Running), Some(found)) if found.frozen => {
-            Repair::AdoptAs(SandboxState::Paused)
-        }
+        (Some(SandboxState::Running), Some(found)) if found.frozen => Repair::Thaw,
         (Some(SandboxState::Paused), Some(found)) if !found.frozen => {
             Repair::AdoptAs(SandboxState::Running)
         }
@@ -92,10 +92,18 @@ async fn apply(app: &App, mut row: SandboxRow, what: Repair) -> Result<(), ApiEr
     let id = SandboxId::from(row.id.as_str());
     match what {
         Repair::Nothing => {}
-        Repair::Adopt => watch(app, &row),
+        Repair::Adopt => {
+            ask_what_it_speaks(app, &row).await?;
+            watch(app, &row);
+        }
         Repair::AdoptAs(state) => {
             state.as_str().clone_into(&mut row.state);
             sandboxes::save_life(&app.pool, &row).await?;
+            watch(app, &row);
+        }
+        Repair::Thaw => {
+            app.runtime.thaw(&id).await?;
+            ask_what_it_speaks(app, &row).await?;
             watch(app, &row);
         }
         Repair::Halt => app.runtime.stop(&id).await?,
@@ -110,6 +118,20 @@ async fn apply(app: &App, mut row: SandboxRow, what: Repair) -> Result<(), ApiEr
         }
         Repair::Remove => remove(app, &row).await?,
     }
+    Ok(())
+}
+
+/// A guest agent that an older server started was never asked: it is now, before the broker is told of its
+/// bindings. One that stands still cannot answer, and counts as the oldest.
+async fn ask_what_it_speaks(app: &App, row: &SandboxRow) -> Result<(), ApiError> {
+    if row.guest_protocol.is_some() {
+        return Ok(());
+    }
+    let spoken = match row.state() {
+        SandboxState::Running => app.guest(&row.id).health().await.map_or(0, |h| h.protocol),
+        _ => 0,
+    };
+    sandboxes::save_guest_protocol(&app.pool, &row.id, Some(i64::from(spoken))).await?;
     Ok(())
 }
 
@@ -158,7 +180,7 @@ mod tests {
             (Some(Creating), Some(&alive), Repair::HalfMade),
             (Some(Creating), None, Repair::HalfMade),
             (Some(Running), Some(&alive), Repair::Adopt),
-            (Some(Running), Some(&frozen), Repair::AdoptAs(Paused)),
+            (Some(Running), Some(&frozen), Repair::Thaw),
             (Some(Running), Some(&dead), Repair::Lost),
             (Some(Running), None, Repair::Lost),
             (Some(Paused), Some(&frozen), Repair::Adopt),

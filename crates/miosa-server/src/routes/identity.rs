@@ -70,7 +70,7 @@ async fn runtime_capabilities(State(app): State<App>, _: Caller) -> Response {
         "version": env!("CARGO_PKG_VERSION"),
         "broker": { "weakened": weakened },
         "connectors": { "brokered_env": true, "plain_env": false },
-        "snapshots": false,
+        "snapshots": true,
         "computers": false,
     }))
 }

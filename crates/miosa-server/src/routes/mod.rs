@@ -31,6 +31,8 @@ mod sandbox_egress;
 mod sandboxes;
 mod services;
 mod shares;
+mod snapshot_history;
+mod snapshots;
 mod template_builds;
 mod templates;
 mod usage;
@@ -82,6 +84,8 @@ fn keyed() -> OpenApiRouter<App> {
         .merge(shares::routes())
         .merge(exports::routes())
         .merge(workspaces::routes())
+        .merge(snapshots::routes())
+        .merge(snapshot_history::routes())
         .merge(usage::routes())
 }
 

@@ -15,8 +15,8 @@ use crate::http::json::{self, Json, Path, Query};
 use crate::http::page::PageQuery;
 use crate::lifecycle::state::Event;
 use crate::lifecycle::{Cause, order};
-use crate::store::sandboxes::{self, Filter};
-use crate::{ApiError, App, admission, settings, view};
+use crate::store::sandboxes::{self, Filter, SandboxRow};
+use crate::{ApiError, App, admission, settings, snapshots, view};
 
 pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::new()
@@ -45,9 +45,15 @@ async fn create(
 ) -> Result<Response, ApiError> {
     caller.require(Scope::SandboxesCreate)?;
     settings::may_be_made(&app, &caller, &body).await?;
-    let env = body.env.clone();
-    let row = admission::admit(&app, &caller.tenant_id, body).await?;
-    admission::insert(&app, &row, &env).await?;
+    let row = match snapshot_named(&body) {
+        Some(id) => over_snapshot(&app, caller, id, body).await?,
+        None => {
+            let env = body.env.clone();
+            let row = admission::admit(&app, &caller.tenant_id, body).await?;
+            admission::insert(&app, &row, &env).await?;
+            row
+        }
+    };
     let waits = !matches!(query.wait.as_deref(), Some("false" | "0"));
     let start = {
         let (app, id) = (app.clone(), row.id.clone());
@@ -60,6 +66,29 @@ async fn create(
         row
     };
     Ok(json::created(view::sandbox(&app, row).await?))
+}
+
+/// The snapshot a request names, by its field or as its source.
+fn snapshot_named(body: &CreateSandbox) -> Option<String> {
+    let source = body
+        .source
+        .as_deref()
+        .and_then(|it| it.strip_prefix("snapshot:"));
+    let named = body.snapshot_id.as_deref().or(source);
+    named.filter(|id| !id.is_empty()).map(str::to_owned)
+}
+
+async fn over_snapshot(
+    app: &App,
+    caller: Caller,
+    id: String,
+    body: CreateSandbox,
+) -> Result<SandboxRow, ApiError> {
+    let snapshot = snapshots::find(app, &caller.tenant_id, &id).await?;
+    let app = app.clone();
+    // Goes on when the caller goes away: no connector is left half attached.
+    let work = async move { snapshots::make(&app, &caller, &snapshot, body).await };
+    tokio::spawn(work).await.map_err(ApiError::internal)?
 }
 
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]

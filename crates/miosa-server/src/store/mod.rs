@@ -19,6 +19,7 @@ pub mod runs;
 pub mod sandbox_env;
 pub mod sandboxes;
 pub mod services;
+pub mod snapshots;
 pub mod templates;
 pub mod tenants;
 pub mod workspaces;

@@ -1,5 +1,6 @@
 //! Sandboxes.
 
+use miosa_api::guest;
 use miosa_api::sandbox::{NetworkPolicy, SandboxState};
 use serde_json::{Map, Value};
 use sqlx::{AnyPool, AssertSqlSafe, FromRow};
@@ -73,6 +74,14 @@ pub struct SandboxRow {
     pub last_active_at: i64,
     /// When it was destroyed.
     pub destroyed_at: Option<i64>,
+    /// Snapshots its disk lies over, topmost first (JSON list).
+    pub below: String,
+    /// Which of its disks counts: a restored one begins another.
+    pub disk_epoch: i64,
+    /// Snapshot it was made from.
+    pub snapshot_id: Option<String>,
+    /// What its guest agent speaks, once it answered.
+    pub guest_protocol: Option<i64>,
 }
 
 impl SandboxRow {
@@ -98,6 +107,19 @@ impl SandboxRow {
     #[must_use]
     pub fn tags(&self) -> Vec<String> {
         serde_json::from_str(&self.tags).unwrap_or_default()
+    }
+
+    /// Whether its guest agent is too old to be given placeholders.
+    #[must_use]
+    pub fn withholds_credentials(&self) -> bool {
+        self.guest_protocol
+            .is_some_and(|spoken| spoken < i64::from(guest::PROTOCOL_MIN))
+    }
+
+    /// Snapshots its disk lies over, topmost first.
+    #[must_use]
+    pub fn below(&self) -> Vec<String> {
+        serde_json::from_str(&self.below).unwrap_or_default()
     }
 
     /// `metadata.network_policy`, if any. One that cannot be read refuses everything.
@@ -140,8 +162,8 @@ pub async fn insert(pool: &AnyPool, row: &SandboxRow) -> Result<(), sqlx::Error>
         "insert into sandboxes (id, tenant_id, slug, name, template_id, image, state, size, cpu_count, memory_mb, \
          disk_size_mb, always_on, persistent, auto_start, timeout_sec, idle_timeout_sec, metadata, tags, workspace_id, \
          external_user_id, external_workspace_id, external_project_id, generation, policy_generation, runtime_ms, \
-         created_at, last_active_at) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, \
-         $17, $18, $19, $20, $21, $22, $23, $24, 0, $25, $26)",
+         created_at, last_active_at, below, snapshot_id) values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, \
+         $13, $14, $15, $16, $17, $18, $19, $20, $21, $22, $23, $24, 0, $25, $26, $27, $28)",
     )
     .bind(&row.id)
     .bind(&row.tenant_id)
@@ -169,8 +191,34 @@ pub async fn insert(pool: &AnyPool, row: &SandboxRow) -> Result<(), sqlx::Error>
     .bind(row.policy_generation)
     .bind(row.created_at)
     .bind(row.last_active_at)
+    .bind(&row.below)
+    .bind(&row.snapshot_id)
     .execute(pool)
     .await?;
+    Ok(())
+}
+
+/// Notes what a sandbox's guest agent speaks; nothing before it answered.
+pub async fn save_guest_protocol(
+    pool: &AnyPool,
+    id: &str,
+    protocol: Option<i64>,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("update sandboxes set guest_protocol = $2 where id = $1")
+        .bind(id)
+        .bind(protocol)
+        .execute(pool)
+        .await?;
+    Ok(())
+}
+
+/// Gives a sandbox another disk over these snapshots; the one before counts no more.
+pub async fn renew_disk(pool: &AnyPool, id: &str, below: &str) -> Result<(), sqlx::Error> {
+    sqlx::query("update sandboxes set below = $2, disk_epoch = disk_epoch + 1 where id = $1")
+        .bind(id)
+        .bind(below)
+        .execute(pool)
+        .await?;
     Ok(())
 }
 
@@ -374,4 +422,25 @@ pub async fn save_activity(pool: &AnyPool, id: &str, at_ms: i64) -> Result<(), s
         .execute(pool)
         .await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::SandboxRow;
+
+    #[test]
+    fn only_an_agent_that_speaks_what_is_needed_is_given_credentials() {
+        for (spoken, withheld) in [
+            (None, false),
+            (Some(0), true),
+            (Some(1), false),
+            (Some(99), false),
+        ] {
+            let row = SandboxRow {
+                guest_protocol: spoken,
+                ..SandboxRow::default()
+            };
+            assert_eq!(row.withholds_credentials(), withheld, "{spoken:?}");
+        }
+    }
 }

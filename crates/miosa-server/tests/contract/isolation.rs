@@ -1,5 +1,6 @@
 use miosa_server::store::previews::{self, PreviewRow};
 use miosa_server::store::runs::{self, RunRow};
+use miosa_server::store::snapshots::{self, SnapshotRow};
 use miosa_server::store::templates::{self, BuildRow, TemplateRow};
 use reqwest::Method;
 use serde_json::json;
@@ -50,6 +51,17 @@ impl Things {
             created_at: 0,
         };
         previews::put(&pool, &preview).await.unwrap();
+        let snapshot = SnapshotRow {
+            id: "n1".to_owned(),
+            tenant_id: tenant_id.clone(),
+            sandbox_id: "s1".to_owned(),
+            kind: snapshots::KEPT.to_owned(),
+            state: snapshots::READY.to_owned(),
+            below: "[]".to_owned(),
+            manifest: "{}".to_owned(),
+            ..SnapshotRow::default()
+        };
+        snapshots::insert(&pool, &snapshot).await.unwrap();
         let template = TemplateRow {
             tenant_id: tenant_id.clone(),
             id: "own-one".to_owned(),
@@ -89,6 +101,7 @@ impl Things {
         };
         path.replace("{id}", id)
             .replace("{uid}", "anthropic%2Fone")
+            .replace("{snapshot_id}", "n1")
             .replace("{preview}", "p1")
             .replace("{key}", "anthropic%2Fone")
             .replace("by-name/{name}", "by-name/s1")
@@ -134,7 +147,11 @@ async fn every_route_with_an_id_is_404_for_another_tenant() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 
     // The ids were real, and nothing was changed: their owner still finds all of them.
-    let direct = |path: &str| path.matches('{').count() == 1 || path.contains("{preview}");
+    let direct = |path: &str| {
+        path.matches('{').count() == 1
+            || path.contains("{preview}")
+            || path.contains("{snapshot_id}")
+    };
     let mut found = 0;
     for operation in with_id().filter(|operation| operation.method == Method::GET) {
         if !holds_a_thing(&operation.path)
