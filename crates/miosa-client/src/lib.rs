@@ -25,6 +25,7 @@ mod preview;
 mod run;
 mod sandbox;
 mod service;
+mod snapshot;
 mod sse;
 mod template;
 

@@ -23,6 +23,11 @@ impl Stage {
             .join(format!(".miosa/data/disks/{id}.img"))
     }
 
+    /// Files of snapshots, and of parts of them.
+    pub fn snapshots(&self) -> Vec<String> {
+        names(&self.world.folder().join(".miosa/data/snapshots")).collect()
+    }
+
     /// Control groups of a sandbox.
     pub fn groups(&self, id: &str) -> impl Iterator<Item = PathBuf> {
         leftover::control_groups()

@@ -8,6 +8,7 @@ mod host;
 mod moments;
 mod server;
 mod shim;
+mod snapshots;
 mod support;
 
 use std::process::ExitCode;
@@ -56,6 +57,8 @@ fn trials(ground: Ground<'_>) -> Vec<Trial> {
         moments::of_a_create,
         moments::of_a_stop,
         moments::of_a_delete,
+        snapshots::of_a_snapshot,
+        snapshots::of_a_fork,
     ]
 }
 

@@ -105,7 +105,7 @@ fn no_group(stage: &Stage, id: &str) -> bool {
 }
 
 /// Calls the CLI, kills the server at the moment, starts it again, and compares host and database.
-async fn kill_during(
+pub async fn kill_during(
     stage: &mut Stage,
     call: &[&str],
     moment: &str,

@@ -14,6 +14,7 @@ mod policy;
 mod preview;
 mod prompt;
 mod service;
+mod snapshot;
 mod transfer;
 mod usage;
 mod wait;
@@ -131,6 +132,12 @@ pub enum Sandbox {
     /// Run named long-lived programs
     #[command(subcommand)]
     Service(service::Service),
+    /// Keep a sandbox's files and go back to them
+    #[command(subcommand, visible_alias = "snapshots")]
+    Snapshot(snapshot::Snapshot),
+    /// Make a new sandbox of what another one is now
+    #[command(after_help = snapshot::EXAMPLES)]
+    Fork(snapshot::Fork),
     /// Read and change plain variables
     #[command(subcommand)]
     Env(env::Env),
@@ -213,6 +220,8 @@ impl Sandbox {
             Self::Network(verb) => verb.run(client, printer).await,
             Self::Why(args) => why::why(args, client, printer).await,
             Self::Service(verb) => verb.run(client, printer).await,
+            Self::Snapshot(verb) => verb.run(client, printer).await,
+            Self::Fork(args) => snapshot::fork(args, client, printer).await,
             Self::Env(verb) => verb.run(client, printer).await,
             Self::Doctor(args) => doctor::doctor(args, settings, client, printer).await,
             Self::Recover(args) => doctor::recover(args, client, printer).await,
