@@ -135,6 +135,20 @@ pub fn files_below(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
+/// All that a sparse file really has.
+pub fn data_of(path: &Path) -> Result<Vec<u8>> {
+    let file = fs_err::File::open(path)?;
+    let (mut at, mut data) = (0, Vec::new());
+    while let Ok(start) = rustix::fs::seek(&file, SeekFrom::Data(at)) {
+        let end = rustix::fs::seek(&file, SeekFrom::Hole(start))?;
+        let from = data.len();
+        data.resize(from + usize::try_from(end - start)?, 0);
+        std::os::unix::fs::FileExt::read_exact_at(file.file(), &mut data[from..], start)?;
+        at = end;
+    }
+    Ok(data)
+}
+
 /// Searches what a file really has: disks are sparse.
 fn in_file(canaries: &[Canary], path: &Path) -> Result<Vec<String>> {
     let file = fs_err::File::open(path)?;

@@ -97,6 +97,48 @@ def old_placeholder(token):
     refused("the placeholder of a sandbox that is gone", ask(token=token), "EGRESS_PLACEHOLDER_UNKNOWN")
 
 
+COPY = "/root/copy-of-the-token"
+
+
+def leave_a_copy():
+    with open(COPY, "w") as file:
+        file.write(os.environ["REFERO_MCP_TOKEN"])
+    note("a copy of the placeholder in a file", "written", True, COPY)
+
+
+def copy_is_dead(parents):
+    """The parent's placeholder came along in a file."""
+    token = open(COPY).read().strip()
+    note("the file of the parent", "there, as it was", token == parents, "compared")
+    refused("the parent's placeholder in the child", ask(token=token), "EGRESS_PLACEHOLDER_UNKNOWN")
+
+
+def old_placeholder_of_child(token):
+    refused("the child's placeholder in the parent", ask(token=token), "EGRESS_PLACEHOLDER_UNKNOWN")
+
+
+SEED = "/var/lib/systemd/random-seed"
+HOST_KEY = "/etc/ssh/ssh_host_ed25519_key"
+
+
+def identity(leave):
+    """Who this sandbox is; `leave` makes what a system with an SSH server would have."""
+    if leave:
+        for path in (SEED, HOST_KEY):
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w") as file:
+                file.write(path + " of the parent")
+
+    def text(path):
+        try:
+            return open(path, errors="replace").read()
+        except OSError:
+            return None
+    note("who it is", "read", True, "read")
+    return {"machine id": text("/etc/machine-id"), "authority": text("/.miosa/ca.pem"), "SSH host key": text(HOST_KEY),
+            "random seed": text(SEED), "host name": text("/etc/hostname")}
+
+
 def row_116():
     for name, kind, proto in (("packet socket", socket.AF_PACKET, 3), ("raw IP socket", socket.AF_INET, socket.IPPROTO_RAW)):
         try:

@@ -4,7 +4,7 @@ use anyhow::{Context as _, Result, ensure};
 use rustix::process::{Resource, Rlimit, Signal, kill_process, prlimit};
 use serde_json::{Value, json};
 
-use crate::row::Check::{Absent, Outside, Tested};
+use crate::row::Check::{Outside, Tested};
 use crate::row::Priority::{P0, P1};
 use crate::row::{Row, Section};
 use crate::trial::Trial;
@@ -68,7 +68,7 @@ const ROWS: &[Row] = &[
         P1,
         "a guest agent older than the server",
         "withheld values, a clear message",
-        Absent("the agent is part of the program and renewed at every start"),
+        Outside(|trial| Box::pin(row_189(trial))),
     ),
     Row::new(
         190,
@@ -280,6 +280,80 @@ async fn row_188(trial: &mut Trial<'_>) -> Result<()> {
     prlimit(Some(pid), Resource::Nofile, before)?;
     tried?;
     trial.inside("use", Value::Null).await.map(drop)
+}
+
+/// Speaks the protocol of a time before agents said which one they speak.
+const OLD_AGENT: &str = r#"#!/usr/bin/python3
+import socket
+listener = socket.socket(fileno=3)
+listener.setblocking(True)
+body = b'{"version":"0.0.1","now":0}'
+head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
+while True:
+    peer, _ = listener.accept()
+    try:
+        peer.settimeout(5)
+        if peer.recv(65536):
+            peer.sendall(head + body)
+    except OSError:
+        pass
+    peer.close()
+"#;
+
+/// The guest agent that the server gives new sandboxes is replaced by an old one for a while.
+async fn row_189(trial: &mut Trial<'_>) -> Result<()> {
+    let lab = trial.lab;
+    let files = crate::sweep::files_below(&lab.world.folder().join(".miosa"));
+    let is_agent = |file: &&std::path::PathBuf| {
+        let name = file.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with("guest-") && name.split('-').count() == 3
+    };
+    let agent = files
+        .iter()
+        .find(is_agent)
+        .context("no guest agent is installed")?;
+    let kept = agent.with_extension("kept");
+    fs_err::rename(agent, &kept)?;
+    fs_err::write(agent, OLD_AGENT)?;
+    fs_err::set_permissions(agent, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
+    let made = lab
+        .world
+        .json(&["sandbox", "create", "--wait", "--json"])
+        .await;
+    fs_err::rename(&kept, agent)?;
+    let id = made?["id"].as_str().context("no id")?.to_owned();
+    let attach = [
+        "sandbox",
+        "connectors",
+        "attach",
+        &id,
+        "refero/design-research",
+        "--env",
+        "REFERO_MCP_TOKEN",
+        "--json",
+    ];
+    let answer = trial.cli(&attach).await?;
+    let (code, message) = (&answer["error"]["code"], &answer["error"]["message"]);
+    let is_clear = message
+        .as_str()
+        .is_some_and(|words| words.contains("guest agent is older"));
+    trial.check(
+        "a connector for a sandbox with an old agent",
+        "refused, and why is said",
+        code == "RESOURCE_STATE" && is_clear,
+        format!("{code} {message}"),
+    );
+    for verb in ["stop", "resume"] {
+        lab.world.json(&["sandbox", verb, &id, "--json"]).await?;
+    }
+    let answer = trial.cli(&attach).await?;
+    trial.check(
+        "the same after a start with a new agent",
+        "attached",
+        answer["env_name"] == "REFERO_MCP_TOKEN",
+        answer.to_string(),
+    );
+    lab.destroy(&id).await
 }
 
 async fn row_190(trial: &mut Trial<'_>) -> Result<()> {

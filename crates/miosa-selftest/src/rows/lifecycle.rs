@@ -3,7 +3,7 @@
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use crate::row::Check::{Absent, Inside, Outside};
+use crate::row::Check::{Inside, Outside};
 use crate::row::Priority::{P0, P1};
 use crate::row::{Row, Section};
 use crate::trial::Trial;
@@ -70,21 +70,21 @@ const ROWS: &[Row] = &[
         117,
         P0,
         "fork or restore: two sandboxes with one placeholder",
-        "the child has its own",
-        Absent("no snapshots and no forks are offered"),
+        "the child has its own, the parent's is dead in it and lives in the parent",
+        Outside(|trial| Box::pin(row_117(trial))),
     ),
     Row::new(
         118,
         P1,
-        "fork or restore with cloned random state",
-        "the guest reseeds",
-        Absent("no snapshots and no forks are offered"),
+        "fork with the parent's identity: machine id, authority, SSH host keys, random seed",
+        "the child has others or none",
+        Outside(|trial| Box::pin(row_118(trial))),
     ),
     Row::new(
         119,
         P0,
-        "keys in a sandbox, a template or the server's folder",
-        "no private key is there",
+        "keys in a sandbox, a template, a snapshot or the server's folder",
+        "no private key and no real value is there",
         Outside(|trial| Box::pin(row_119(trial))),
     ),
     Row::new(
@@ -241,6 +241,98 @@ async fn row_115(trial: &mut Trial<'_>) -> Result<()> {
     lab.destroy(&next).await
 }
 
+/// A fork of a sandbox with the attack programs; its id.
+async fn fork(trial: &Trial<'_>, parent: &str) -> Result<String> {
+    let made = trial
+        .lab
+        .world
+        .json(&["sandbox", "fork", parent, "--json"])
+        .await?;
+    Ok(made["id"].as_str().unwrap_or_default().to_owned())
+}
+
+async fn row_117(trial: &mut Trial<'_>) -> Result<()> {
+    let lab = trial.lab;
+    let parent = lab.bound().await?;
+    let token = lab.variable(&parent, "REFERO_MCP_TOKEN").await?;
+    trial
+        .inside_of(&parent, "leave_a_copy", Value::Null)
+        .await?;
+    let child = fork(trial, &parent).await?;
+    let own = lab.variable(&child, "REFERO_MCP_TOKEN").await?;
+    trial.check(
+        "the child's placeholder",
+        "another one",
+        own.contains("miosa-tok-") && own != token,
+        "compared",
+    );
+    trial
+        .inside_of(&child, "copy_is_dead", json!(token))
+        .await?;
+    trial.inside_of(&child, "use_new", Value::Null).await?;
+    trial
+        .inside_of(&parent, "old_placeholder_of_child", json!(own))
+        .await?;
+    trial.inside_of(&parent, "use_new", Value::Null).await?;
+    let taken = ["sandbox", "snapshot", "create", &parent, "--json"];
+    let snapshot = lab.world.json(&taken).await?["id"].clone();
+    let snapshot = snapshot.as_str().unwrap_or_default();
+    let restore = [
+        "sandbox", "snapshot", "restore", &parent, snapshot, "--json",
+    ];
+    lab.world.json(&restore).await?;
+    trial.inside_of(&parent, "use_new", Value::Null).await?;
+    lab.destroy(&child).await?;
+    lab.destroy(&parent).await
+}
+
+async fn row_118(trial: &mut Trial<'_>) -> Result<()> {
+    let parent = trial.lab.bound().await?;
+    let before = trial.inside_of(&parent, "identity", json!(true)).await?;
+    let child = fork(trial, &parent).await?;
+    let after = trial.inside_of(&child, "identity", json!(false)).await?;
+    for what in [
+        "machine id",
+        "authority",
+        "SSH host key",
+        "random seed",
+        "host name",
+    ] {
+        let (old, new) = (&before[what], &after[what]);
+        trial.check(
+            what,
+            "not the parent's",
+            old.is_string() && old != new,
+            if old == new {
+                "the same"
+            } else {
+                "another or none"
+            },
+        );
+    }
+    trial.lab.destroy(&child).await?;
+    trial.lab.destroy(&parent).await
+}
+
+/// What of a run's secrets is in the snapshots below the server's folder: their disks are read, holes left out.
+fn in_snapshots(trial: &Trial<'_>) -> Result<(usize, Vec<String>)> {
+    let mut found = Vec::new();
+    let mut disks = 0;
+    for file in crate::sweep::files_below(&trial.lab.data_dir().join("snapshots")) {
+        disks += 1;
+        let bytes = crate::sweep::data_of(&file)?;
+        if memchr::memmem::find(&bytes, b"PRIVATE KEY-----\n").is_some() {
+            found.push(format!("a private key in {}", file.display()));
+        }
+        for canary in &trial.lab.canaries {
+            if memchr::memmem::find(&bytes, canary.value().as_bytes()).is_some() {
+                found.push(format!("a real value in {}", file.display()));
+            }
+        }
+    }
+    Ok((disks, found))
+}
+
 async fn row_119(trial: &mut Trial<'_>) -> Result<()> {
     trial.inside("no_keys", Value::Null).await?;
     let mut found = Vec::new();
@@ -261,7 +353,20 @@ async fn row_119(trial: &mut Trial<'_>) -> Result<()> {
         found.is_empty(),
         found.join(", "),
     );
-    Ok(())
+    let lab = trial.lab;
+    let id = lab.bound().await?;
+    trial.inside_of(&id, "verified", Value::Null).await?;
+    lab.world
+        .json(&["sandbox", "snapshot", "create", &id, "--json"])
+        .await?;
+    let (disks, found) = in_snapshots(trial)?;
+    trial.check(
+        "private keys and real values in a snapshot",
+        "none",
+        disks > 0 && found.is_empty(),
+        format!("{disks} disks searched, {found:?}"),
+    );
+    lab.destroy(&id).await
 }
 
 async fn row_120(trial: &mut Trial<'_>) -> Result<()> {
