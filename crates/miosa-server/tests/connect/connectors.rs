@@ -4,6 +4,8 @@ use crate::world::World;
 
 const MANAGED: &str = "/connect/connectors/refero%2Fdesign-research";
 const SECRET: &str = "sk-ant-api03-a-real-looking-secret";
+const AWS_KEYS: &str =
+    r#"{"AccessKeyId":"AKIAEXAMPLE012345678","SecretAccessKey":"a-value-long-enough"}"#;
 
 fn anthropic(name: &str, value: &str) -> Value {
     json!({
@@ -87,7 +89,12 @@ async fn the_catalog_says_what_can_be_made_and_where_it_may_go() {
     );
     // Each that is not managed can be made.
     for entry in entries.iter().filter(|entry| entry["type"] == "api_key") {
-        let body = json!({ "provider": entry["provider"], "credential": { "value": "a-value-long-enough" } });
+        let value = if entry["provider"] == "aws" {
+            AWS_KEYS
+        } else {
+            "a-value-long-enough"
+        };
+        let body = json!({ "provider": entry["provider"], "credential": { "value": value } });
         assert_eq!(
             ours.post("/connect/connectors", body).await.status,
             201,
@@ -96,6 +103,30 @@ async fn the_catalog_says_what_can_be_made_and_where_it_may_go() {
     }
     let narrow = world.key(&ours, &["sandboxes:read"]).await;
     narrow.get("/connect/catalog").await.is(403, "FORBIDDEN");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_connector_that_signs_takes_keys_alone() {
+    let world = World::start().await;
+    let ours = world.tenant("ours").await;
+    let with = |value: &str| json!({ "provider": "aws", "credential": { "value": value } });
+    let without_secret = AWS_KEYS.replace("SecretAccessKey", "Secret");
+    for bad in ["AKIAEXAMPLE012345678", &without_secret] {
+        let answer = ours.post("/connect/connectors", with(bad)).await;
+        answer.is(422, "INVALID_SECRET");
+        assert!(answer.text.contains("SecretAccessKey"), "{}", answer.text);
+        assert!(
+            !answer.text.contains("EXAMPLE"),
+            "an error repeats no value"
+        );
+    }
+    let answer = ours.post("/connect/connectors", with(AWS_KEYS)).await;
+    assert_eq!(answer.status, 201, "{}", answer.text);
+    let rotated = json!({ "credential": { "value": "a-value-long-enough" } });
+    ours.patch("/connect/connectors/aws%2Fdefault", rotated)
+        .await
+        .is(422, "INVALID_SECRET");
     world.stop().await;
 }
 
