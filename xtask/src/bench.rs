@@ -134,7 +134,7 @@ async fn measure(program: std::path::PathBuf, only: Option<Part>) -> Result<Vec<
     .await?;
     let api = Api::of(&world)?;
     let mut rows = Vec::new();
-    lifecycle::warm(&api).await;
+    lifecycle::warm(&api).await?;
     if only != Some(Part::Broker) {
         rows.extend(lifecycle::measure(&api, &cache.join("layers"), world.folder()).await?);
     }
