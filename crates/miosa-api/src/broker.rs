@@ -284,6 +284,14 @@ pub struct Explain {
     pub url: String,
 }
 
+/// Answer of `POST /v1/sandboxes/{id}/scan`, whose body is the bytes to search.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Scanned {
+    /// Ids of the secrets in force for the sandbox whose value is in the bytes, in one of the forms that are
+    /// taken out of answers.
+    pub found: Vec<String>,
+}
+
 /// Body of `POST /v1/reveal`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reveal {

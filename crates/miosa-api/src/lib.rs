@@ -2,7 +2,7 @@
 //!
 //! Three kinds of types live here, each with its own audience:
 //!
-//! * the **public API** (`sandbox`, `exec`, `file`, `connector`, `run`, `template`, `preview`,
+//! * the **public API** (`sandbox`, `exec`, `file`, `connector`, `preflight`, `run`, `template`, `preview`,
 //!   `event`, `audit`, `egress`, `identity`, `workspace`): what CLI, SDKs and MCP speak with the control plane;
 //! * the **guest protocol** (`guest`): what the host speaks with the guest agent in a sandbox;
 //! * the **broker protocol** (`broker`): what server and shim speak with the egress broker.
@@ -23,6 +23,7 @@ pub mod guest;
 pub mod id;
 pub mod identity;
 pub mod limits;
+pub mod preflight;
 pub mod preview;
 pub mod run;
 pub mod sandbox;

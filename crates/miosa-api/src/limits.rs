@@ -25,6 +25,9 @@ pub const RUN_WAIT_MAX: Duration = Duration::from_secs(600);
 pub const RUN_EVENTS_MAX: i64 = 20_000;
 /// Pieces of output kept of one run (each at most one frame of the guest); later ones are dropped.
 pub const RUN_OUTPUT_PIECES_MAX: i64 = 10_000;
+/// How much of a sandbox's environment and files a preflight searches for real values: small files are
+/// where settings and logins are, and it shall take well under a second.
+pub const PREFLIGHT_SEARCH_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How long a preflight may take, from the first probe to the last answer.
 pub const PREFLIGHT_TIMEOUT: Duration = Duration::from_secs(8);
 /// Output of a detached process kept for reading, in bytes; older output is dropped first.

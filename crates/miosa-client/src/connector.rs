@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use miosa_api::connector::{
-    AttachConnector, Binding, CatalogEntry, Connector, Preflight, PreflightRequest, TokenAnswer,
-};
+use miosa_api::connector::{AttachConnector, Binding, CatalogEntry, Connector, TokenAnswer};
+use miosa_api::preflight::{Preflight, PreflightRequest};
 use serde::Serialize;
 use serde_json::{Value, json};
 

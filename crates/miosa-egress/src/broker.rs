@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use bytes::Bytes;
 use miosa_api::broker::{
     BindingPolicy, BrokerSandbox, BrokerStatus, ListenerHandoff, PolicyApplied, PolicyMode,
     SandboxPolicy, Sealed,
@@ -136,6 +137,26 @@ impl Broker {
     pub fn policy(&self, id: &str) -> Option<Arc<CompiledPolicy>> {
         let sandbox = self.lock().get(id).cloned()?;
         sandbox.current().map(|g| Arc::clone(&g.policy))
+    }
+
+    /// The secrets in force for a sandbox whose value is in `bytes`, by id.
+    ///
+    /// # Errors
+    /// When one does not open.
+    pub fn scan(&self, id: &str, bytes: &Bytes) -> Result<Vec<String>, OpenError> {
+        let sandbox = self.lock().get(id).cloned();
+        let Some(generation) = sandbox.and_then(|sandbox| sandbox.current()) else {
+            return Ok(Vec::new());
+        };
+        let mut found = Vec::new();
+        for binding in &generation.source.bindings {
+            let mut redactor = generation.open(self, binding)?.redactor();
+            let _ = (redactor.push(bytes), redactor.finish());
+            if redactor.has_redacted() {
+                found.push(binding.sealed.secret_id.clone());
+            }
+        }
+        Ok(found)
     }
 
     /// Nothing: a sandbox without a policy has none. With the defence off, one that lets all pass.

@@ -10,10 +10,12 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use futures_util::StreamExt;
-use miosa_api::broker::{BrokerStatus, Explain, PolicyApplied, Reveal, Revealed, SandboxPolicy};
+use miosa_api::broker::{
+    BrokerStatus, Explain, PolicyApplied, Reveal, Revealed, SandboxPolicy, Scanned,
+};
 use miosa_api::egress::Explanation;
 use miosa_api::error::{ErrorBody, ErrorDetail};
-use miosa_api::limits::JSON_BODY_BYTES_MAX;
+use miosa_api::limits::{JSON_BODY_BYTES_MAX, PREFLIGHT_SEARCH_BYTES_MAX};
 
 use crate::broker::{ApplyError, Broker};
 use crate::error::chain;
@@ -29,6 +31,11 @@ pub fn router(broker: Arc<Broker>) -> Router {
         .route("/v1/sandboxes/{id}/explain", post(explain))
         .route("/v1/reveal", post(reveal))
         .layer(DefaultBodyLimit::max(JSON_BODY_BYTES_MAX))
+        .merge(
+            Router::new()
+                .route("/v1/sandboxes/{id}/scan", post(scan))
+                .layer(DefaultBodyLimit::max(PREFLIGHT_SEARCH_BYTES_MAX)),
+        )
         .with_state(broker)
 }
 
@@ -86,6 +93,18 @@ async fn explain(
         Host::Name(_) => Ok(()),
     };
     Ok(Json(policy.explain(&question, dial)))
+}
+
+/// Says whose value is in the bytes; the values themselves go nowhere.
+async fn scan(
+    State(broker): State<Arc<Broker>>,
+    Path(id): Path<String>,
+    bytes: Bytes,
+) -> Result<Json<Scanned>, Response> {
+    let found = broker
+        .scan(&id, &bytes)
+        .map_err(|error| refuse(StatusCode::UNPROCESSABLE_ENTITY, "NOT_OPENED", &error))?;
+    Ok(Json(Scanned { found }))
 }
 
 async fn reveal(

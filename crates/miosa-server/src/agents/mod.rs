@@ -79,6 +79,16 @@ impl Runner {
         }
     }
 
+    /// Settings files of its user's that it reads, all of JSON, in the shell's words.
+    #[must_use]
+    pub const fn settings(self) -> &'static [&'static str] {
+        match self {
+            Self::ClaudeCode => &["$HOME/.claude/settings.json", "$HOME/.claude.json"],
+            // A run of Codex has a home of its own.
+            Self::Codex | Self::Custom => &[],
+        }
+    }
+
     /// What its standard output is.
     #[must_use]
     pub const fn output_format(self) -> OutputFormat {

@@ -9,10 +9,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use http::{Method, Request, StatusCode, header};
 use miosa_api::broker::{
-    BrokerStatus, CONTROL_SOCKET, Explain, PolicyApplied, Reveal, Revealed, SandboxPolicy, Sealed,
+    BrokerStatus, CONTROL_SOCKET, Explain, PolicyApplied, Reveal, Revealed, SandboxPolicy, Scanned,
+    Sealed,
 };
 use miosa_api::egress::Explanation;
 use miosa_api::error::{ErrorBody, ErrorCode, ErrorDetail};
@@ -129,6 +130,14 @@ impl Broker {
         self.call(Method::POST, &path, Some(question)).await
     }
 
+    /// Whose real value is in these bytes, of the secrets in force for the sandbox.
+    pub async fn scan(&self, sandbox_id: &str, bytes: Bytes) -> Result<Scanned, ApiError> {
+        self.ready().await?;
+        let path = format!("/v1/sandboxes/{sandbox_id}/scan");
+        let answer = self.send(Method::POST, &path, Body::from(bytes)).await?;
+        read(&answer)
+    }
+
     /// Has a value opened that is not managed.
     pub async fn reveal(&self, sealed: &Sealed) -> Result<Revealed, ApiError> {
         self.ready().await?;
@@ -171,8 +180,7 @@ impl Broker {
             None => Body::empty(),
         };
         let bytes = self.send(method, path, body).await?;
-        serde_json::from_slice(&bytes)
-            .map_err(|error| unavailable().with_source(format!("its answer: {error}")))
+        read(&bytes)
     }
 
     async fn send(&self, method: Method, path: &str, body: Body) -> Result<bytes::Bytes, ApiError> {
@@ -196,6 +204,11 @@ impl Broker {
         }
         Err(refusal(status, &bytes))
     }
+}
+
+fn read<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(bytes)
+        .map_err(|error| unavailable().with_source(format!("its answer: {error}")))
 }
 
 fn refusal(status: StatusCode, bytes: &[u8]) -> ApiError {

@@ -7,7 +7,7 @@ use crate::connectors::overlap::path_matches;
 use crate::connectors::{Definition, Probe};
 
 /// A path no provider serves.
-const WRONG_PATH: &str = "/miosa-preflight-wrong-path";
+pub(super) const WRONG_PATH: &str = "/miosa-preflight-wrong-path";
 /// A host that never exists (RFC 2606).
 const OTHER_HOST: &str = "miosa-preflight.invalid";
 const METHODS: &[&str] = &["PUT", "PATCH", "DELETE", "POST", "GET"];
@@ -30,6 +30,8 @@ pub(super) struct Attempt {
     pub method: String,
     /// Whole address.
     pub url: String,
+    /// Another host than the address's in the `Host` header.
+    pub host: Option<&'static str>,
     /// What must become of it.
     pub expect: Expect,
 }
@@ -51,6 +53,14 @@ pub(super) fn of(bound: &Bound) -> Vec<Attempt> {
     )];
     attempts.extend(wrong_path(definition, probe));
     attempts.extend(wrong_method(definition, probe));
+    let spoofed = Expect::Refused(&[
+        RefusalCode::AuthorityMismatch,
+        RefusalCode::PlaceholderNotBound,
+    ]);
+    attempts.push(Attempt {
+        host: Some(OTHER_HOST),
+        ..attempt("spoofed_host", &probe.method, &probe.url, spoofed)
+    });
     let elsewhere = format!("https://{OTHER_HOST}{}", path_of(&probe.url));
     attempts.push(attempt(
         "other_host",
@@ -120,12 +130,21 @@ fn attempt(step: &'static str, method: &str, url: &str, expect: Expect) -> Attem
         step,
         method: method.to_owned(),
         url: url.to_owned(),
+        host: None,
         expect,
     }
 }
 
 fn after_scheme(url: &str) -> &str {
     url.strip_prefix("https://").unwrap_or(url)
+}
+
+/// Where the programs of an image shake hands: the first address of a connector that is intercepted.
+pub(super) fn place_of_handshakes(bound: &[Bound]) -> Option<&str> {
+    let probed = bound
+        .iter()
+        .filter_map(|bound| bound.definition.as_ref()?.probe.as_ref());
+    probed.map(|probe| host_of(&probe.url)).next()
 }
 
 /// Host (with its port, if any) of an address that a definition's check has passed.

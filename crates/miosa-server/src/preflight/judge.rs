@@ -1,204 +1,139 @@
-//! What was seen, judged: one step for people and programs each, with what to do about it.
+//! What was seen, judged: one step for people and programs each, with a code and what to do about it.
 
-use miosa_api::broker::RefusalCode;
-use miosa_api::connector::PreflightStep;
-use miosa_api::error::ErrorBody;
+mod agent;
+mod request;
+mod trust;
 
-use super::attempts::{Attempt, Expect};
-use super::script::{Checks, Seen, Tried};
+use miosa_api::preflight::{PreflightStep, StepCode};
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc2822;
+
+use super::script::{Checks, Seen};
 use crate::agents::Runner;
 use crate::bindings::Bound;
 
-/// curl: could not resolve the host.
-const CURL_NO_NAME: i32 = 6;
-const COMMAND_NOT_FOUND: i32 = 127;
 const SHOWN_CHARS: usize = 200;
+/// How far two clocks may be apart: certificates and tokens of a few minutes still hold.
+const SKEW_SECS_MAX: i64 = 120;
 
+/// `now` is this server's time, in seconds since 1970.
 pub(super) fn steps(
     checks: &Checks<'_>,
     runner: Option<Runner>,
     seen: &Seen,
+    now: i64,
 ) -> Vec<PreflightStep> {
-    let mut steps = vec![cwd(checks, seen)];
-    steps.extend(agent(checks, runner, seen));
+    let mut steps = vec![cwd(checks, seen), clock(checks, seen, now)];
+    steps.extend(agent::steps(checks, runner, seen));
     steps.extend(checks.bound.iter().map(|bound| environment(bound, seen)));
     for (number, (bound, attempt)) in checks.attempts().into_iter().enumerate() {
-        steps.push(request(bound, &attempt, seen.tried.get(&number)));
+        steps.push(request::step(bound, &attempt, seen.tried.get(&number)));
     }
+    steps.extend(trust::step(seen));
     steps
 }
 
-fn step(name: &str, ok: bool, detail: String, hint: impl Into<String>) -> PreflightStep {
+pub(super) fn good(name: &str, detail: String) -> PreflightStep {
     PreflightStep {
         name: name.to_owned(),
-        ok,
+        ok: true,
+        code: StepCode::Ok,
         detail,
-        hint: (!ok).then(|| hint.into()),
+        hint: None,
+    }
+}
+
+pub(super) fn bad(
+    name: &str,
+    code: StepCode,
+    detail: String,
+    hint: impl Into<String>,
+) -> PreflightStep {
+    PreflightStep {
+        name: name.to_owned(),
+        ok: false,
+        code,
+        detail,
+        hint: Some(hint.into()),
+    }
+}
+
+/// No failure, and nothing is known.
+fn unknown(name: &str, detail: String) -> PreflightStep {
+    PreflightStep {
+        code: StepCode::NotTried,
+        ..good(name, detail)
     }
 }
 
 fn cwd(checks: &Checks<'_>, seen: &Seen) -> PreflightStep {
     let path = &checks.cwd;
     if seen.cwd {
-        return step("cwd", true, format!("{path} is there"), "");
+        return good("cwd", format!("{path} is there"));
     }
-    step(
+    bad(
         "cwd",
-        false,
+        StepCode::CwdMissing,
         format!("there is no folder {path} in the sandbox"),
         "make it, or name another with `--cwd`",
     )
 }
 
-fn agent(checks: &Checks<'_>, runner: Option<Runner>, seen: &Seen) -> Option<PreflightStep> {
-    let (program, runner) = (checks.program?, runner?);
-    Some(if seen.agent {
-        step("agent", true, format!("`{program}` is there"), "")
-    } else {
-        let detail = format!("the program `{program}` is not in this sandbox");
-        step("agent", false, detail, runner.install_hint())
-    })
+/// The sandbox's clock against this server's, and this server's against the providers'.
+fn clock(checks: &Checks<'_>, seen: &Seen, now: i64) -> PreflightStep {
+    let hint = "set the clock (NTP): certificates and tokens are judged by it";
+    let off = |other: i64| (other - now).abs() > SKEW_SECS_MAX;
+    if let Some(inside) = seen.clock.filter(|inside| off(*inside)) {
+        let detail = format!(
+            "the sandbox's clock is {} s off this server's",
+            inside - now
+        );
+        return bad("clock", StepCode::ClockWrong, detail, hint);
+    }
+    for (number, (bound, attempt)) in checks.attempts().into_iter().enumerate() {
+        let date = seen.tried.get(&number).map_or("", |tried| &tried.date);
+        let told = OffsetDateTime::parse(date, &Rfc2822).ok();
+        let told = told.filter(|_| attempt.step == "probe");
+        if let Some(there) = told.map(OffsetDateTime::unix_timestamp).filter(|t| off(*t)) {
+            let detail = format!(
+                "this server's clock is {} s off the time that the provider of {} tells",
+                now - there,
+                bound.connector.uid
+            );
+            return bad("clock", StepCode::ClockWrong, detail, hint);
+        }
+    }
+    match seen.clock {
+        Some(_) => good("clock", "the clocks agree".to_owned()),
+        None => unknown("clock", "the sandbox did not tell its time".to_owned()),
+    }
 }
 
 /// The value itself is never repeated.
 fn environment(bound: &Bound, seen: &Seen) -> PreflightStep {
     let name = &bound.row.env_name;
+    let uid = &bound.connector.uid;
     let held = seen.env.get(name).map_or("", String::as_str);
     if held == bound.row.placeholder {
-        return step(
+        return good(
             "environment",
-            true,
-            format!("{name} holds the placeholder of {}", bound.connector.uid),
-            "",
+            format!("{name} holds the placeholder of {uid}"),
         );
     }
     let detail = if held.is_empty() {
         format!("{name} is empty in the sandbox")
     } else {
-        format!(
-            "{name} holds something else than the placeholder of {}",
-            bound.connector.uid
-        )
+        format!("{name} holds something else than the placeholder of {uid}")
     };
-    step(
+    bad(
         "environment",
-        false,
+        StepCode::EnvironmentChanged,
         detail,
         "detach and attach the connector again",
     )
 }
 
-fn request(bound: &Bound, attempt: &Attempt, tried: Option<&Tried>) -> PreflightStep {
-    let what = format!("{} {}", attempt.method, attempt.url);
-    let Some(tried) = tried else {
-        let detail = format!("{what}: the sandbox gave no answer in time");
-        return step(
-            attempt.step,
-            false,
-            detail,
-            "try again; the sandbox may be short of memory or processes",
-        );
-    };
-    if tried.exit == COMMAND_NOT_FOUND {
-        return step(
-            attempt.step,
-            false,
-            "`curl` is not in this sandbox".to_owned(),
-            "use a template that has curl",
-        );
-    }
-    match &attempt.expect {
-        Expect::Status(good) => worked(bound, attempt, good, tried, &what),
-        Expect::Refused(codes) => refused(attempt, codes, tried, &what),
-    }
-}
-
-fn worked(
-    bound: &Bound,
-    attempt: &Attempt,
-    good: &[u16],
-    tried: &Tried,
-    what: &str,
-) -> PreflightStep {
-    let uid = &bound.connector.uid;
-    if good.contains(&tried.status) {
-        return step(
-            attempt.step,
-            true,
-            format!("{what}: {} with the credential of {uid}", tried.status),
-            "",
-        );
-    }
-    let (detail, hint) = match (broker_code(tried), tried.status) {
-        (Some(code), _) => (
-            format!("{what}: the egress broker refused it with {code}"),
-            "the sandbox's audit (`GET /egress/audit?resource_id=…`) says more".to_owned(),
-        ),
-        (None, 0) => (
-            format!("{what}: no answer ({})", shown(&tried.said)),
-            "look whether this server reaches the provider".to_owned(),
-        ),
-        (None, 401 | 403) => (
-            format!(
-                "{what}: the provider answered {} to the credential of {uid}",
-                tried.status
-            ),
-            format!(
-                "the stored secret of {uid} is wrong or was withdrawn: replace it, placeholders stay"
-            ),
-        ),
-        (None, status) => (
-            format!(
-                "{what}: the provider answered {status}: {}",
-                shown(&tried.body)
-            ),
-            "the provider may be out of order; try again".to_owned(),
-        ),
-    };
-    step(attempt.step, false, detail, hint)
-}
-
-fn refused(attempt: &Attempt, codes: &[RefusalCode], tried: &Tried, what: &str) -> PreflightStep {
-    if attempt.step == "other_host" && tried.exit == CURL_NO_NAME {
-        return step(
-            attempt.step,
-            true,
-            format!("{what}: the name does not resolve in the sandbox"),
-            "",
-        );
-    }
-    let code = broker_code(tried);
-    if let Some(code) = code
-        .as_deref()
-        .filter(|code| codes.iter().any(|c| c.as_str() == *code))
-    {
-        return step(
-            attempt.step,
-            true,
-            format!("{what}: refused with {code}"),
-            "",
-        );
-    }
-    let got = code.unwrap_or_else(|| match tried.status {
-        0 => shown(&tried.said),
-        status => format!("status {status}"),
-    });
-    let detail = format!("{what}: it must be refused, but came to {got}");
-    step(
-        attempt.step,
-        false,
-        detail,
-        "do not start an agent here; the broker's log says what it decided",
-    )
-}
-
-/// The code of a refusal that is one of the broker's own list; anything else is a sandbox's text.
-fn broker_code(tried: &Tried) -> Option<String> {
-    let body: ErrorBody = serde_json::from_str(&tried.body).ok()?;
-    let is_known = |code: &String| RefusalCode::ALL.iter().any(|known| known.as_str() == code);
-    Some(body.error.code).filter(is_known)
-}
-
+/// One line of what came from outside.
 fn shown(text: &str) -> String {
     let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
     line.chars()

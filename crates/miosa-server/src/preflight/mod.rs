@@ -7,20 +7,23 @@
 mod attempts;
 mod judge;
 mod require;
+mod runtimes;
 mod script;
+mod search;
 
 use std::collections::BTreeMap;
 
-use miosa_api::connector::{Preflight, PreflightRequest, PreflightStatus, PreflightStep};
 use miosa_api::error::ErrorCode;
 use miosa_api::guest::ExecStart;
 use miosa_api::limits::PREFLIGHT_TIMEOUT;
+use miosa_api::preflight::{Preflight, PreflightRequest, PreflightStatus, PreflightStep, StepCode};
 use serde_json::json;
 
 pub use require::{require_agent, require_bound, require_running};
 
 use crate::agents::Runner;
 use crate::bindings::{self, Bound};
+use crate::clock::now_ms;
 use crate::guest::Finished;
 use crate::store::sandboxes::SandboxRow;
 use crate::{ApiError, App, env};
@@ -51,13 +54,21 @@ pub async fn run(
             .clone()
             .unwrap_or_else(|| sandbox.image().workdir),
         program: runner.and_then(Runner::program),
+        settings: runner.map_or(&[], Runner::settings),
         bound: &bound,
     };
     let _in_use = app.activity.hold(&sandbox.id);
-    let seen = look(app, sandbox, &checks).await?;
+    let env = env::compose(app, sandbox, &BTreeMap::new()).await?;
+    let (seen, gathered) = tokio::try_join!(
+        look(app, sandbox, &checks, &env),
+        search::gather(app, sandbox, &checks.cwd, &env),
+    )?;
     let mut steps = vec![bound_step(&bound)];
     steps.extend(defences_step(&app.broker.weakened().await?));
-    steps.extend(judge::steps(&checks, runner, &seen));
+    steps.extend(judge::steps(&checks, runner, &seen, now_ms() / 1000));
+    if !bound.is_empty() {
+        steps.push(search::step(app, sandbox, &bound, gathered, &seen).await?);
+    }
     passed_or_failed(steps, !bound.is_empty())
 }
 
@@ -65,12 +76,13 @@ async fn look(
     app: &App,
     sandbox: &SandboxRow,
     checks: &script::Checks<'_>,
+    env: &BTreeMap<String, String>,
 ) -> Result<script::Seen, ApiError> {
     let command = ExecStart {
         argv: ["sh", "-c", &script::text(checks)]
             .map(str::to_owned)
             .to_vec(),
-        env: env::compose(app, sandbox, &BTreeMap::new()).await?,
+        env: env.clone(),
         timeout_ms: Some(u64::try_from(PREFLIGHT_TIMEOUT.as_millis()).unwrap_or(u64::MAX)),
         ..ExecStart::default()
     };
@@ -93,28 +105,24 @@ fn bound_step(bound: &[Bound]) -> PreflightStep {
         .iter()
         .map(|b| format!("{} in {}", b.connector.uid, b.row.env_name))
         .collect();
-    PreflightStep {
-        name: "bound".to_owned(),
-        ok: true,
-        detail: if list.is_empty() {
-            "no connector is attached".to_owned()
-        } else {
-            list.join(", ")
-        },
-        hint: None,
-    }
+    let detail = if list.is_empty() {
+        "no connector is attached".to_owned()
+    } else {
+        list.join(", ")
+    };
+    judge::good("bound", detail)
 }
 
 /// A broker with a defence switched off passes no preflight, whatever was seen.
 fn defences_step(weakened: &[String]) -> Option<PreflightStep> {
-    (!weakened.is_empty()).then(|| PreflightStep {
-        name: "defences".to_owned(),
-        ok: false,
-        detail: format!(
-            "the broker has defences switched off: {}",
-            weakened.join(", ")
-        ),
-        hint: Some("this is a build for tests; run a released `miosa`".to_owned()),
+    let list = weakened.join(", ");
+    (!weakened.is_empty()).then(|| {
+        judge::bad(
+            "defences",
+            StepCode::DefencesOff,
+            format!("the broker has defences switched off: {list}"),
+            "this is a build for tests; run a released `miosa`",
+        )
     })
 }
 

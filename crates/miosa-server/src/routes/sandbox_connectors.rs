@@ -2,8 +2,9 @@
 
 use axum::extract::State;
 use axum::response::Response;
-use miosa_api::connector::{AttachConnector, Binding, Preflight, PreflightRequest};
+use miosa_api::connector::{AttachConnector, Binding};
 use miosa_api::error::ErrorBody;
+use miosa_api::preflight::{Preflight, PreflightRequest};
 use miosa_api::{Data, List};
 use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;

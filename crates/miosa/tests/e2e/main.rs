@@ -10,6 +10,7 @@ mod isolation;
 mod lifecycle;
 mod main_job;
 mod network;
+mod preflight;
 mod protocols;
 mod support;
 mod trust;
@@ -75,7 +76,9 @@ fn trials(ground: Ground<'_>) -> Vec<Trial> {
         agents::codex_calls_the_connector,
         agents::a_custom_command_is_an_agent,
         agents::a_run_can_be_canceled,
-        agents::preflight_says_what_is_missing,
+        preflight::preflight_says_what_is_missing,
+        preflight::preflight_proves_what_it_says,
+        preflight::preflight_finds_a_real_value,
     ]
 }
 

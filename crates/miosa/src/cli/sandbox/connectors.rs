@@ -3,7 +3,8 @@
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
-use miosa_api::connector::{AttachConnector, Binding, Preflight, PreflightRequest};
+use miosa_api::connector::{AttachConnector, Binding};
+use miosa_api::preflight::{Preflight, PreflightRequest, PreflightStep};
 use miosa_client::Client;
 
 use super::Id;
@@ -174,7 +175,7 @@ async fn preflight(args: PreflightArgs, client: &Client, printer: &Printer) -> R
 }
 
 fn steps(preflight: Preflight) -> View {
-    let row = |step: miosa_api::connector::PreflightStep| {
+    let row = |step: PreflightStep| {
         let mark = if step.ok { "ok" } else { "FAIL" };
         vec![mark.to_owned(), step.name, step.detail]
     };

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Args;
-use miosa_api::connector::PreflightRequest;
+use miosa_api::preflight::PreflightRequest;
 use miosa_api::run::{Run, RunEvent};
 use miosa_client::{Answer, Client, EventStream};
 use serde_json::{Map, Value, json};
