@@ -28,6 +28,12 @@ pub struct AuditEvent {
     pub method: Option<String>,
     /// Path without its query, where HTTP was seen.
     pub path: Option<String>,
+    /// Method of an MCP message, where rules made the broker read it; of a batch all, with commas between.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mcp_method: Option<String>,
+    /// Tool, resource or prompt it is about.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mcp_name: Option<String>,
     /// Status answered to the sandbox; 0 for none.
     pub status_code: u16,
     /// Uid of the connector whose credential was put in.

@@ -11,6 +11,7 @@
 //! | `PUT /v1/sandboxes/{id}` | [`SandboxPolicy`] → [`PolicyApplied`]; in force when it answers |
 //! | `DELETE /v1/sandboxes/{id}` | forget it: connections cut, placeholders dead → 204 |
 //! | `POST /v1/sandboxes/{id}/explain` | [`Explain`] → [`crate::egress::Explanation`]; nothing is sent |
+//! | `POST /v1/sandboxes/{id}/mcp-tools` | [`AskMcpTools`] → `[`[`McpTool`](crate::mcp::McpTool)`]`; asks the MCP servers |
 //! | `POST /v1/reveal` | [`Reveal`] → [`Revealed`]; refused (403) for what was sealed as managed |
 //!
 //! * `broker-listeners.sock`, `SOCK_SEQPACKET`, for shims: one [`ListenerHandoff`] as JSON with three
@@ -20,6 +21,8 @@
 //!   The listener *is* the caller's identity: nothing a sandbox says is ever used for it.
 
 use serde::{Deserialize, Serialize};
+
+use crate::mcp::McpEndpoint;
 
 /// Name of the server's socket in the run directory.
 pub const CONTROL_SOCKET: &str = "broker.sock";
@@ -106,6 +109,9 @@ pub struct BindingPolicy {
     pub endpoints: Vec<Endpoint>,
     /// How the value is carried; exactly one of these in a request.
     pub places: Vec<Place>,
+    /// The MCP server it is for, if it is for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mcp: Option<McpEndpoint>,
     /// The value, sealed for the broker.
     pub sealed: Sealed,
 }
@@ -292,6 +298,13 @@ pub struct Scanned {
     pub found: Vec<String>,
 }
 
+/// Body of `POST /v1/sandboxes/{id}/mcp-tools`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AskMcpTools {
+    /// Uid of one connector; all when absent.
+    pub connector: Option<String>,
+}
+
 /// Body of `POST /v1/reveal`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reveal {
@@ -366,6 +379,18 @@ refusals! {
     SignatureNotSupported = "EGRESS_SIGNATURE_NOT_SUPPORTED", 403;
     /// A signature for another service or region than the binding lists.
     SignatureScope = "EGRESS_SIGNATURE_SCOPE", 403;
+    /// A message to an MCP server that the connector's rules do not allow.
+    McpNotAllowed = "EGRESS_MCP_NOT_ALLOWED", 403;
+    /// A body for an MCP server under rules that is not one plain JSON text.
+    McpNotReadable = "EGRESS_MCP_NOT_READABLE", 400;
+    /// A body longer than what is inspected.
+    BodyTooLarge = "EGRESS_BODY_TOO_LARGE", 413;
+    /// An MCP session that this sandbox did not begin with this connector.
+    McpSessionUnknown = "EGRESS_MCP_SESSION_UNKNOWN", 404;
+    /// An MCP server's address for logging in: the connector is the login.
+    McpLoginNotNeeded = "EGRESS_MCP_LOGIN_NOT_NEEDED", 404;
+    /// An MCP server did not take the connector's credential.
+    CredentialRejected = "EGRESS_UPSTREAM_CREDENTIAL_REJECTED", 401;
     /// A placeholder over plain HTTP.
     CleartextCredential = "EGRESS_CLEARTEXT_CREDENTIAL", 403;
     /// The secret could not be opened.

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::mcp::McpPolicy;
+
 /// Body of `POST /connect/connectors`.
 #[derive(Clone, Deserialize, utoipa::ToSchema)]
 pub struct CreateConnector {
@@ -142,6 +144,9 @@ pub struct AttachConnector {
     /// Tolerated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub installation_id: Option<String>,
+    /// Narrows what may be asked of the connector's MCP server; never widens it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mcp: Option<McpPolicy>,
 }
 
 /// A connector attached to a sandbox.
@@ -167,6 +172,9 @@ pub struct Binding {
     pub resource_type: String,
     /// Where the credential may go.
     pub endpoints: Vec<String>,
+    /// By what this attachment narrows the connector's MCP server.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mcp: Option<McpPolicy>,
     /// When it was attached (RFC 3339).
     pub created_at: String,
 }

@@ -23,6 +23,7 @@ pub mod guest;
 pub mod id;
 pub mod identity;
 pub mod limits;
+pub mod mcp;
 pub mod preflight;
 pub mod preview;
 pub mod run;

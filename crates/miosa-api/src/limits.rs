@@ -164,3 +164,27 @@ pub const REDACTION_LET_GO_AFTER: Duration = Duration::from_millis(10);
 /// Bytes of such an end that may pass then: less than the prefixes that tell providers' keys apart, so
 /// that it shows next to nothing of a key.
 pub const REDACTION_LET_GO_BYTES_MAX: usize = 4;
+/// Bytes of one message, or batch, to an MCP server under rules: it is held and read whole before it goes. A file in
+/// an argument fits; more is not what tools are called with.
+pub const MCP_REQUEST_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes of one answer or event of such a server: it is held whole until what must not be seen is out of it. A page
+/// with a picture in it fits.
+pub const MCP_ANSWER_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Bytes of such messages and answers held for one sandbox at a time.
+pub const MCP_HELD_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How long the body of such a message may take to come.
+pub const MCP_REQUEST_TIMEOUT: Duration = Duration::from_secs(30);
+/// Values inside one another in such a message or answer: deeper than any real one, and shallow enough for every parser.
+pub const MCP_DEPTH_MAX: usize = 64;
+/// Messages in one batch.
+pub const MCP_BATCH_MAX: usize = 64;
+/// MCP sessions one sandbox has at a time; the oldest give way.
+pub const MCP_SESSIONS_PER_SANDBOX_MAX: usize = 256;
+/// Bytes of a session's id.
+pub const MCP_SESSION_ID_BYTES_MAX: usize = 1024;
+/// Entries of one list of a policy on MCP.
+pub const MCP_RULES_MAX: usize = 256;
+/// Bytes of one entry.
+pub const MCP_RULE_BYTES_MAX: usize = 256;
+/// Pages of a list of tools that are asked for.
+pub const MCP_TOOL_PAGES_MAX: usize = 20;

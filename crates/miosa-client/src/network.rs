@@ -4,6 +4,7 @@ use miosa_api::egress::{
     CreateEgressRule, EffectivePolicy, EgressPolicy, EgressRule, Explanation, SetEgressMode,
     Suggestion,
 };
+use miosa_api::mcp::McpTool;
 use serde_json::Value;
 
 use crate::path::{path_segment, sandbox};
@@ -31,6 +32,21 @@ impl Client {
         self.get(sandbox(id, "/egress/explain")?)
             .query("method", method)
             .query("url", url)
+            .answer()
+            .await
+    }
+
+    /// Tools of the MCP servers of a sandbox's connectors, or of one, and whether it may call them.
+    ///
+    /// # Errors
+    /// As every call; `PREFLIGHT_FAILED` when a server does not answer as it should.
+    pub async fn mcp_tools(
+        &self,
+        id: &str,
+        connector: Option<&str>,
+    ) -> Result<Answer<Vec<McpTool>>, ClientError> {
+        self.get(sandbox(id, "/mcp/tools")?)
+            .query("connector", connector.unwrap_or_default())
             .answer()
             .await
     }

@@ -16,6 +16,7 @@ use thiserror::Error;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::audit::{Action, Record};
+use crate::mcp::Held;
 use crate::provider_body::ProviderBody;
 
 /// What goes wrong with a body, as the client takes it.
@@ -46,6 +47,8 @@ pub struct LooseEnd;
 /// What a sandbox sends, counted. Trailers end here: no credential belongs in one.
 pub struct RequestBody {
     inner: Option<Incoming>,
+    /// What was read already, in place of `inner`, and what counts it.
+    whole: Option<(Bytes, Held)>,
     sent: Arc<AtomicU64>,
 }
 
@@ -54,6 +57,16 @@ impl RequestBody {
     pub const fn new(inner: Incoming, sent: Arc<AtomicU64>) -> Self {
         Self {
             inner: Some(inner),
+            whole: None,
+            sent,
+        }
+    }
+
+    /// Passes on what was read already.
+    pub const fn whole(bytes: Bytes, held: Held, sent: Arc<AtomicU64>) -> Self {
+        Self {
+            inner: None,
+            whole: Some((bytes, held)),
             sent,
         }
     }
@@ -62,6 +75,7 @@ impl RequestBody {
     pub fn empty() -> Self {
         Self {
             inner: None,
+            whole: None,
             sent: Arc::default(),
         }
     }
@@ -76,6 +90,10 @@ impl Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
+        if let Some((bytes, _)) = this.whole.take() {
+            this.sent.fetch_add(bytes.len() as u64, Ordering::Relaxed);
+            return Poll::Ready(Some(Ok(Frame::data(bytes))));
+        }
         let Some(inner) = &mut this.inner else {
             return Poll::Ready(None);
         };
@@ -98,10 +116,13 @@ impl Body for RequestBody {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.inner.as_ref().is_none_or(Body::is_end_stream)
+        self.whole.is_none() && self.inner.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
+        if let Some((bytes, _)) = &self.whole {
+            return SizeHint::with_exact(bytes.len() as u64);
+        }
         self.inner
             .as_ref()
             .map_or_else(|| SizeHint::with_exact(0), Body::size_hint)
@@ -211,6 +232,11 @@ impl Body for AnswerBody {
             && body.has_redacted()
         {
             record.set_redacted();
+        }
+        if let (Some(record), Source::Provider(body)) = (&mut this.record, &this.source)
+            && body.is_unreadable()
+        {
+            record.set_unreadable();
         }
         match &frame {
             Some(Ok(frame)) => {

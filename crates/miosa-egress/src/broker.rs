@@ -133,10 +133,15 @@ impl Broker {
         Ok(Generation::new(source, policy, ca, &self.upstream))
     }
 
+    /// The generation in force for a sandbox.
+    pub fn current(&self, id: &str) -> Option<Arc<Generation>> {
+        let sandbox = self.lock().get(id).cloned()?;
+        sandbox.current()
+    }
+
     /// The policy in force for a sandbox.
     pub fn policy(&self, id: &str) -> Option<Arc<CompiledPolicy>> {
-        let sandbox = self.lock().get(id).cloned()?;
-        sandbox.current().map(|g| Arc::clone(&g.policy))
+        self.current(id).map(|g| Arc::clone(&g.policy))
     }
 
     /// The secrets in force for a sandbox whose value is in `bytes`, by id.

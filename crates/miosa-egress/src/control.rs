@@ -11,14 +11,16 @@ use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use futures_util::StreamExt;
 use miosa_api::broker::{
-    BrokerStatus, Explain, PolicyApplied, Reveal, Revealed, SandboxPolicy, Scanned,
+    AskMcpTools, BrokerStatus, Explain, PolicyApplied, Reveal, Revealed, SandboxPolicy, Scanned,
 };
 use miosa_api::egress::Explanation;
 use miosa_api::error::{ErrorBody, ErrorDetail};
 use miosa_api::limits::{JSON_BODY_BYTES_MAX, PREFLIGHT_SEARCH_BYTES_MAX};
+use miosa_api::mcp::McpTool;
 
 use crate::broker::{ApplyError, Broker};
 use crate::error::chain;
+use crate::mcp;
 use crate::own_refusal::own_refusal;
 use crate::policy::{Destination, Host, Question};
 
@@ -29,6 +31,7 @@ pub fn router(broker: Arc<Broker>) -> Router {
         .route("/v1/session", get(session))
         .route("/v1/sandboxes/{id}", put(apply).delete(forget))
         .route("/v1/sandboxes/{id}/explain", post(explain))
+        .route("/v1/sandboxes/{id}/mcp-tools", post(mcp_tools))
         .route("/v1/reveal", post(reveal))
         .layer(DefaultBodyLimit::max(JSON_BODY_BYTES_MAX))
         .merge(
@@ -105,6 +108,27 @@ async fn scan(
         .scan(&id, &bytes)
         .map_err(|error| refuse(StatusCode::UNPROCESSABLE_ENTITY, "NOT_OPENED", &error))?;
     Ok(Json(Scanned { found }))
+}
+
+/// Asks a sandbox's MCP servers for their tools.
+async fn mcp_tools(
+    State(broker): State<Arc<Broker>>,
+    Path(id): Path<String>,
+    Json(AskMcpTools { connector }): Json<AskMcpTools>,
+) -> Result<Json<Vec<McpTool>>, Response> {
+    let Some(generation) = broker.current(&id) else {
+        let text = "no policy of this sandbox is in force";
+        return Err(answer(StatusCode::NOT_FOUND, "NO_POLICY", text.to_owned()));
+    };
+    let tools = mcp::list_tools(&broker, &id, &generation, connector.as_deref()).await;
+    tools.map(Json).map_err(|refusal| {
+        let code = refusal.code.as_str();
+        answer(
+            StatusCode::BAD_GATEWAY,
+            code,
+            format!("{} {}", refusal.message, refusal.hint),
+        )
+    })
 }
 
 async fn reveal(

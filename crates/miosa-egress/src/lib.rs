@@ -25,6 +25,7 @@ mod handoff;
 mod harden;
 mod http_server;
 mod lanes;
+pub mod mcp;
 pub mod opened;
 mod own_refusal;
 pub mod placeholder;

@@ -11,6 +11,7 @@ use hyper::body::Incoming;
 use miosa_api::limits::{REDACTION_LET_GO_AFTER, WHOLE_ANSWER_BYTES_MAX};
 use tokio::time::Sleep;
 
+use crate::mcp::Filter;
 use crate::redact::Redactor;
 use crate::weaken::{Defence, is_off};
 
@@ -28,6 +29,8 @@ pub struct ProviderBody {
 /// Takes the credential out of a body.
 struct Redaction {
     redactor: Redactor,
+    /// Of an answer of an MCP server under rules: after the credential is out of it.
+    filter: Option<Filter>,
     ready: VecDeque<Frame<Bytes>>,
     is_over: bool,
     /// Runs while nothing comes and a short end is held back.
@@ -36,10 +39,11 @@ struct Redaction {
 
 impl ProviderBody {
     /// `body`, searched by `redactor` if there is one.
-    pub fn new(body: Incoming, redactor: Option<Redactor>) -> Self {
+    pub fn new(body: Incoming, redactor: Option<Redactor>, filter: Option<Filter>) -> Self {
         let redactor = redactor.filter(|_| !is_off(Defence::RedactBody));
         let redaction = redactor.map(|redactor| Redaction {
             redactor,
+            filter,
             ready: VecDeque::new(),
             is_over: false,
             quiet: None,
@@ -111,6 +115,12 @@ impl ProviderBody {
         redaction.is_some_and(|redaction| redaction.redactor.has_redacted())
     }
 
+    /// Whether it could not be read, and was replaced.
+    pub fn is_unreadable(&self) -> bool {
+        let filter = self.redaction.as_ref().and_then(|it| it.filter.as_ref());
+        filter.is_some_and(Filter::is_broken)
+    }
+
     /// The next frame that may go out.
     pub fn poll_next(
         &mut self,
@@ -147,7 +157,9 @@ impl ProviderBody {
         let Some(redaction) = &self.redaction else {
             return self.body.is_end_stream();
         };
-        let is_read = self.body.is_end_stream() && redaction.redactor.is_clear();
+        let is_read = self.body.is_end_stream()
+            && redaction.redactor.is_clear()
+            && redaction.filter.as_ref().is_none_or(Filter::is_clear);
         self.failed.is_none() && redaction.ready.is_empty() && (redaction.is_over || is_read)
     }
 
@@ -163,6 +175,9 @@ impl ProviderBody {
 impl Redaction {
     /// Takes in a frame of the provider; what may go out is in `ready`.
     fn take(&mut self, frame: Frame<Bytes>) {
+        if self.is_over {
+            return;
+        }
         match frame.into_data() {
             Ok(data) => {
                 let clean = self.redactor.push(&data);
@@ -183,6 +198,10 @@ impl Redaction {
             self.is_over = true;
             let rest = self.redactor.finish();
             self.queue(rest);
+            if let Some(filter) = &mut self.filter {
+                let rest = filter.finish();
+                self.push(rest);
+            }
         }
     }
 
@@ -200,6 +219,15 @@ impl Redaction {
     }
 
     fn queue(&mut self, clean: Bytes) {
+        let Some(filter) = &mut self.filter else {
+            return self.push(clean);
+        };
+        let filtered = filter.push(&clean);
+        self.is_over |= filter.is_broken();
+        self.push(filtered);
+    }
+
+    fn push(&mut self, clean: Bytes) {
         if !clean.is_empty() {
             self.ready.push_back(Frame::data(clean));
         }
@@ -233,7 +261,7 @@ mod tests {
         let response = sender.send_request(request).await.expect("an answer");
         let secret = SecretValue::parse(SECRET).expect("a secret");
         let redactor = Redactor::new(&secret, "placeholder");
-        let mut body = ProviderBody::new(response.into_body(), Some(redactor));
+        let mut body = ProviderBody::new(response.into_body(), Some(redactor), None);
         body.gather().await;
         (body, provider.await.expect("the provider"))
     }

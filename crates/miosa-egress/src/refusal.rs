@@ -8,7 +8,12 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use miosa_api::broker::RefusalCode;
-use serde_json::json;
+use serde_json::{Value, json};
+
+/// Code of JSON-RPC errors: of those that servers choose themselves, one that no client gives a meaning.
+const RPC_CODE: i32 = -32_010;
+/// Entries of `allowed` that are in a message of JSON-RPC; all are in its data.
+const RPC_ALLOWED_SHOWN: usize = 30;
 
 /// A request that does not go out, and why.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,6 +30,29 @@ pub struct Refusal {
     pub allowed: Vec<String>,
     /// Asks the client for `Authorization: Basic`: some (git) send their credential only when asked.
     pub basic_challenge: bool,
+    /// Requests of JSON-RPC it answers; then its text is an error of that protocol, which clients show.
+    pub rpc: RpcAnswer,
+}
+
+/// Requests of JSON-RPC that want an answer.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RpcAnswer {
+    ids: Vec<Value>,
+    is_batch: bool,
+}
+
+impl RpcAnswer {
+    /// An answer to these.
+    #[must_use]
+    pub const fn to(ids: Vec<Value>, is_batch: bool) -> Self {
+        Self { ids, is_batch }
+    }
+
+    /// Whether nobody wants one.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.ids.is_empty()
+    }
 }
 
 impl Refusal {
@@ -37,6 +65,7 @@ impl Refusal {
             rule: None,
             allowed: Vec::new(),
             basic_challenge: false,
+            rpc: RpcAnswer::default(),
         }
     }
 
@@ -61,9 +90,20 @@ impl Refusal {
         self
     }
 
-    /// The HTTP status it is answered with.
+    /// Answers these requests of JSON-RPC.
+    #[must_use]
+    pub fn as_rpc(mut self, answer: RpcAnswer) -> Self {
+        self.rpc = answer;
+        self
+    }
+
+    /// The HTTP status it is answered with. An error of JSON-RPC is an answer as others are: clients read no further
+    /// than a status that tells of a failure.
     #[must_use]
     pub fn status(&self) -> StatusCode {
+        if !self.rpc.is_empty() {
+            return StatusCode::OK;
+        }
         if self.basic_challenge {
             return StatusCode::UNAUTHORIZED;
         }
@@ -90,7 +130,28 @@ impl Refusal {
             "rule": self.rule(),
             "allowed": self.allowed,
         });
-        Bytes::from(json!({ "error": error }).to_string())
+        if self.rpc.is_empty() {
+            return Bytes::from(json!({ "error": error }).to_string());
+        }
+        let answers = self.rpc.ids.iter().map(|id| self.rpc_error(id, &error));
+        let answers: Vec<Value> = answers.collect();
+        let text = match answers.as_slice() {
+            [one] if !self.rpc.is_batch => one.to_string(),
+            all => json!(all).to_string(),
+        };
+        Bytes::from(text)
+    }
+
+    /// Agents are shown the message alone, so that all is in it.
+    fn rpc_error(&self, id: &Value, data: &Value) -> Value {
+        let mut message = format!("{} {}", self.message, self.hint);
+        if !self.allowed.is_empty() {
+            let shown = &self.allowed[..self.allowed.len().min(RPC_ALLOWED_SHOWN)];
+            message.push_str(&format!(" Allowed: {}.", shown.join(", ")));
+        }
+        message.push_str(&format!(" ({}, {})", self.code.as_str(), self.rule()));
+        let error = json!({"code": RPC_CODE, "message": message, "data": data});
+        json!({"jsonrpc": "2.0", "id": id, "error": error})
     }
 
     /// The whole answer.

@@ -16,6 +16,7 @@ use crate::broker::Broker;
 use crate::ca::SandboxCa;
 use crate::dns::NameTable;
 use crate::lanes::PerLane;
+use crate::mcp;
 use crate::opened::Opened;
 use crate::policy::CompiledPolicy;
 use crate::rate::Rate;
@@ -100,6 +101,8 @@ pub struct Sandbox {
     pub lookups: Rate,
     /// Look-ups that are written down.
     pub lookups_audited: Rate,
+    /// What it does with MCP servers under rules.
+    pub mcp: mcp::State,
     /// Cancelled when the server forgets the sandbox.
     pub cancel: CancellationToken,
     listening: Mutex<Option<Arc<Listening>>>,
@@ -128,6 +131,7 @@ impl Sandbox {
             guesses: Rate::new(GUESSES_AT_ONCE_MAX, GUESSES_PER_SECOND_MAX),
             lookups: Rate::new(DNS_AT_ONCE_MAX, DNS_PER_SECOND_MAX),
             lookups_audited: Rate::new(DNS_AUDITED_AT_ONCE_MAX, DNS_AUDITED_PER_SECOND_MAX),
+            mcp: mcp::State::default(),
             cancel,
             listening: Mutex::new(None),
         }

@@ -12,13 +12,14 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, V
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy;
-use miosa_api::broker::RefusalCode;
+use miosa_api::broker::{BindingPolicy, RefusalCode};
 use miosa_api::limits::UPSTREAM_ANSWER_MAX;
 
 use crate::audit::{Action, Record};
 use crate::body::{AnswerBody, RequestBody, pass_over};
 use crate::forward;
 use crate::http_server::{Service, Verdict};
+use crate::mcp;
 use crate::own_refusal::own_refusal;
 use crate::policy::{Authorized, Connect, Destination};
 use crate::provider_body::ProviderBody;
@@ -70,16 +71,32 @@ async fn pass(
 ) -> Result<Answer, Refusal> {
     let (mut parts, body) = request.into_parts();
     let upgrade = parts.extensions.remove::<OnUpgrade>();
-    match judge(service, parts, record) {
-        Ok((generation, substituted)) => {
-            let payload = Payload { body, upgrade };
-            send(service, &generation, substituted, payload, record).await
-        }
+    let (generation, authorized) = match judge(service, parts, record) {
+        Ok(judged) => judged,
         Err(refusal) => {
             pass_over(body).await;
-            Err(refusal)
+            return Err(refusal);
         }
-    }
+    };
+    let state = &service.peer.sandbox.mcp;
+    let (cleared, exchange, body) = mcp::clear(authorized, body, state, record).await?;
+    record.allow();
+    let opener = |binding: &BindingPolicy| generation.open(&service.peer.broker, binding);
+    let substituted = match cleared.substitute(&opener) {
+        Ok(substituted) => substituted,
+        Err(refusal) => {
+            if let Some(body) = body {
+                pass_over(body).await;
+            }
+            return Err(refusal);
+        }
+    };
+    let payload = Payload {
+        body,
+        upgrade,
+        exchange,
+    };
+    send(service, &generation, substituted, payload, record).await
 }
 
 /// Everything that is decided on a request's head alone.
@@ -87,15 +104,12 @@ fn judge(
     service: &Service,
     parts: http::request::Parts,
     record: &mut Record,
-) -> Result<(Arc<Generation>, Substituted), Refusal> {
+) -> Result<(Arc<Generation>, Authorized), Refusal> {
     let generation = service.decide(record)?;
     let received = Received::new(&service.destination, parts)?;
     let decided = generation.policy.authorize(received);
     let authorized = unless_guessing(&service.peer.sandbox.guesses, decided)?;
-    record.allow();
-    let substituted =
-        authorized.substitute(&|binding| generation.open(&service.peer.broker, binding))?;
-    Ok((generation, substituted))
+    Ok((generation, authorized))
 }
 
 /// Row 90: a sandbox that sends placeholders of nobody without end learns nothing more, of right ones
@@ -118,8 +132,22 @@ fn unless_guessing(
 
 /// What follows a request's head.
 struct Payload {
-    body: Incoming,
+    /// Unless it was read, and is in the exchange.
+    body: Option<Incoming>,
     upgrade: Option<OnUpgrade>,
+    exchange: Option<mcp::Exchange>,
+}
+
+impl Payload {
+    /// The body to send: what was read, or what the caller still sends.
+    fn body(&mut self, headers: &mut HeaderMap, record: &Record) -> RequestBody {
+        let read = self.exchange.as_mut().and_then(|it| it.take_body(headers));
+        match (read, self.body.take()) {
+            (Some((bytes, held)), _) => RequestBody::whole(bytes, held, record.sent()),
+            (None, Some(body)) => RequestBody::new(body, record.sent()),
+            (None, None) => RequestBody::empty(),
+        }
+    }
 }
 
 /// What a provider answered, ready for the sandbox.
@@ -139,7 +167,7 @@ async fn send(
     service: &Service,
     generation: &Generation,
     substituted: Substituted,
-    payload: Payload,
+    mut payload: Payload,
     record: &mut Record,
 ) -> Result<Answer, Refusal> {
     let mut redactor = substituted.redactor();
@@ -150,12 +178,12 @@ async fn send(
         }
     }
     let binding = substituted.shared_binding();
-    let parts = substituted.into_parts();
+    let mut parts = substituted.into_parts();
     let has_answer_body = parts.method != Method::HEAD;
     let (response, relay) = if websocket::is_asked_for(&parts.headers) {
         websocket::send(service, generation, binding, parts, payload.upgrade).await?
     } else {
-        let body = RequestBody::new(payload.body, record.sent());
+        let body = payload.body(&mut parts.headers, record);
         let request = outgoing(&service.destination, parts, body)?;
         let response = answered(service, generation, request, record).await?;
         (response, None)
@@ -172,6 +200,9 @@ async fn send(
         has_answer_body,
     )?;
     record.set_status(head.status.as_u16());
+    let state = &service.peer.sandbox.mcp;
+    let exchange = payload.exchange.map(|it| it.answered(&head, state));
+    let filter = exchange.transpose()?.flatten();
     let has_credential = redactor.is_some();
     if redactor.as_ref().is_some_and(Redactor::has_redacted) {
         record.set_redacted();
@@ -183,8 +214,10 @@ async fn send(
             }
             Content::Relay(relay, redactor)
         }
-        None if has_credential => record_use(ProviderBody::new(body, redactor), record).await?,
-        None => Content::Body(ProviderBody::new(body, None)),
+        None if has_credential => {
+            record_use(ProviderBody::new(body, redactor, filter), record).await?
+        }
+        None => Content::Body(ProviderBody::new(body, None, None)),
     };
     Ok(Answer { head, content })
 }
@@ -196,6 +229,9 @@ async fn record_use(mut body: ProviderBody, record: &mut Record) -> Result<Conte
     body.gather().await;
     if body.has_redacted() {
         record.set_redacted();
+    }
+    if body.is_unreadable() {
+        record.set_unreadable();
     }
     if record.is_sent()
         && let Some(whole) = body.take_whole()
@@ -254,6 +290,16 @@ fn is_broken_off(error: &legacy::Error) -> bool {
     false
 }
 
+/// Sends a request of the broker's own, once.
+pub(crate) async fn answered_once(
+    generation: &Generation,
+    request: Request<RequestBody>,
+    record: &Record,
+) -> Result<Response<Incoming>, Refusal> {
+    let answer = attempt(&generation.fresh_client, request, record).await?;
+    answer.map_err(|error| own_refusal(code_of(&error)))
+}
+
 /// Waits for the head of an answer as long as something is still being sent.
 async fn attempt(
     client: &Client,
@@ -277,7 +323,7 @@ async fn attempt(
     }
 }
 
-fn written(record: &mut Record) -> Result<(), Refusal> {
+pub(crate) fn written(record: &mut Record) -> Result<(), Refusal> {
     if record.write_now() || is_off(Defence::AuditRequired) {
         Ok(())
     } else {

@@ -13,9 +13,10 @@ use miosa_vault::{OpenError, SecretValue};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
 
+use crate::mcp::Cleared;
 use crate::opened::Opened;
 use crate::placeholder::basic_credentials;
-use crate::policy::{Authorized, Destination};
+use crate::policy::Destination;
 use crate::redact::Redactor;
 use crate::refusal::Refusal;
 use crate::sigv4::{Stated, Where};
@@ -40,7 +41,7 @@ struct Credential {
 /// Why the value could not be put in. Says nothing of the value.
 struct NotCarried;
 
-impl Authorized {
+impl Cleared {
     /// Opens the secret if one is to be put in, and puts it there. A request without one is left as
     /// it is, byte for byte.
     ///
@@ -50,7 +51,7 @@ impl Authorized {
         self,
         open: &dyn Fn(&BindingPolicy) -> Result<Arc<Opened>, OpenError>,
     ) -> Result<Substituted, Refusal> {
-        let (received, credential) = self.into_inner();
+        let (received, credential) = self.into_authorized().into_inner();
         let (destination, mut parts) = received.into_inner();
         let Some((binding, place)) = credential else {
             return Ok(Substituted {

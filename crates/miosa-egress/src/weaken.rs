@@ -72,6 +72,22 @@ defences! {
     ConnectionLimit = "connection-limit",
     /// DNS answers with addresses of hosts alone.
     Dns = "dns",
+    /// Tools, resources and prompts of an MCP server pass by their lists alone.
+    McpTools = "mcp-tools",
+    /// Methods of an MCP server that no session needs pass by their list alone.
+    McpMethods = "mcp-methods",
+    /// Arguments of tools are what the conditions say.
+    McpArguments = "mcp-arguments",
+    /// Lists of an MCP server show what may be used alone.
+    McpLists = "mcp-lists",
+    /// What goes to an MCP server under rules has one reading.
+    McpStrict = "mcp-strict",
+    /// And is not longer than what is inspected.
+    McpSize = "mcp-size",
+    /// An MCP session is the sandbox's own.
+    McpSessions = "mcp-sessions",
+    /// No sandbox is led to a login.
+    McpLogin = "mcp-login",
 }
 
 #[cfg(not(feature = "weaken"))]

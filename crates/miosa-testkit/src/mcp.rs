@@ -19,6 +19,8 @@ const START_TIMEOUT: Duration = Duration::from_secs(30);
 pub struct McpServer {
     /// Where it listens, cleartext.
     pub address: SocketAddr,
+    /// Folder of npm packages: the server's own, and the official client.
+    pub libraries: PathBuf,
     _child: Child,
 }
 
@@ -45,6 +47,7 @@ pub async fn start(cache: &Path) -> Result<McpServer> {
         .context("the MCP server does not listen")?;
     Ok(McpServer {
         address,
+        libraries: folder(cache).join("node_modules"),
         _child: child,
     })
 }
@@ -55,8 +58,12 @@ async fn listening(address: SocketAddr) {
     }
 }
 
+fn folder(cache: &Path) -> PathBuf {
+    cache.join(format!("mcp-{VERSION}"))
+}
+
 async fn install(cache: &Path) -> Result<PathBuf> {
-    let folder = cache.join(format!("mcp-{VERSION}"));
+    let folder = folder(cache);
     let program = folder
         .join("node_modules")
         .join(PACKAGE)

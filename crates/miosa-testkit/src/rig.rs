@@ -34,8 +34,9 @@ pub struct Rig {
     pub refero_token: String,
     /// Key the model accepts: never to be seen in a sandbox.
     pub model_key: String,
+    /// The MCP server behind [`REFERO_HOST`].
+    pub mcp: McpServer,
     ca_file: PathBuf,
-    _mcp: McpServer,
 }
 
 impl Rig {
@@ -62,7 +63,7 @@ impl Rig {
             refero_token,
             model_key,
             ca_file,
-            _mcp: mcp,
+            mcp,
         })
     }
 

@@ -8,16 +8,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use miosa_api::audit::AuditEvent;
+use miosa_api::broker::RefusalCode;
 use time::OffsetDateTime;
 use time::format_description::BorrowedFormatItem;
 use time::macros::format_description;
 
 use super::AuditLog;
+use crate::mcp::Message;
 use crate::placeholder;
 use crate::refusal::Refusal;
 
 /// Bytes of a path that are kept.
 const PATH_BYTES_MAX: usize = 512;
+/// Bytes of methods and names of MCP that are kept.
+const MCP_BYTES_MAX: usize = 256;
 /// Bytes most lines have at most.
 const LINE_BYTES: usize = 768;
 const TIME: &[BorrowedFormatItem<'static>] =
@@ -99,6 +103,24 @@ impl Record {
         let (method, path) = (placeholder::mask(method), placeholder::mask(path));
         self.event.method = Some(truncate(&method, 32).to_owned());
         self.event.path = Some(truncate(&path, PATH_BYTES_MAX).to_owned());
+    }
+
+    /// What is asked of an MCP server.
+    pub fn set_mcp(&mut self, messages: &[Message]) {
+        let join = |words: Vec<&str>| {
+            let words = words.join(",");
+            let masked = placeholder::mask(&words);
+            (!masked.is_empty()).then(|| truncate(&masked, MCP_BYTES_MAX).to_owned())
+        };
+        self.event.mcp_method = join(messages.iter().filter_map(Message::method).collect());
+        self.event.mcp_name = join(messages.iter().filter_map(Message::name).collect());
+    }
+
+    /// The provider's answer could not be read, and was replaced.
+    pub fn set_unreadable(&mut self) {
+        let code = RefusalCode::ResponseNotInspectable;
+        self.event.code = Some(code.as_str().to_owned());
+        self.action = Some(Action::Error);
     }
 
     /// The credential that was put in.

@@ -5,6 +5,7 @@ use std::sync::{Arc, LazyLock};
 use miosa_api::broker::{BindingPolicy, Endpoint, Place, PolicyMode, SandboxPolicy, Sealed};
 use miosa_vault::SecretValue;
 
+use crate::mcp::Cleared;
 use crate::opened::Opened;
 use crate::policy::{CompiledPolicy, Destination, Host};
 use crate::refusal::Refusal;
@@ -37,6 +38,7 @@ fn binding(index: usize, methods: &[&str], path: &str, place: Place) -> BindingP
             path: path.into(),
         }],
         places: vec![place],
+        mcp: None,
         sealed: Sealed {
             secret_id: format!("s{index}"),
             owner: "t".into(),
@@ -87,7 +89,8 @@ pub fn judge(
     parts: http::request::Parts,
 ) -> Result<Substituted, Refusal> {
     let authorized = policy.authorize(Received::new(to, parts)?)?;
-    authorized.substitute(&|binding| {
+    let cleared = Cleared::unread(authorized).ok().expect("no rules on MCP");
+    cleared.substitute(&|binding| {
         let value = SecretValue::parse(CANARY).expect("the canary is a secret");
         Ok(Arc::new(Opened::of_binding(value, binding)))
     })

@@ -3,14 +3,17 @@
 use std::sync::Arc;
 
 use http::header::{AUTHORIZATION, COOKIE};
+use http::request::Parts;
 use miosa_api::broker::{BindingPolicy, Place, RefusalCode};
 
 use super::binding::{Binding, Carrier, Reach};
 use super::compiled::CompiledPolicy;
 use super::connect::Connect;
 use super::host::Destination;
+use super::mcp::McpServer;
 use super::path::is_canonical;
 use super::place::{decoded, query_pairs};
+use crate::mcp::no_login;
 use crate::placeholder::{self, Found};
 use crate::refusal::Refusal;
 use crate::request::Received;
@@ -42,6 +45,20 @@ impl Authorized {
     pub fn binding(&self) -> Option<&BindingPolicy> {
         let credential = self.credential?;
         Some(&self.policy.bindings[credential.binding].policy)
+    }
+
+    /// The MCP server the credential is meant for, if the request is one to such a server.
+    pub(crate) fn mcp(&self) -> Option<&McpServer> {
+        let server = self.policy.bindings[self.credential?.binding]
+            .mcp
+            .as_ref()?;
+        let speaks = server.speaks_at(self.received.destination(), self.received.path());
+        speaks.then_some(server)
+    }
+
+    /// The request's head.
+    pub(crate) const fn parts(&self) -> &Parts {
+        self.received.parts()
     }
 
     /// Where the request goes.
@@ -186,6 +203,7 @@ impl CompiledPolicy {
         let at_endpoint = |binding: &&Binding| {
             binding.reach(to, received.method(), received.path()) == Reach::Bound
         };
+        self.refuse_login(received)?;
         let here = self.bindings.iter().find(at_endpoint);
         let near = || {
             self.bindings
@@ -214,6 +232,38 @@ impl CompiledPolicy {
                 Err(credential_required(binding))
             }
             _ => Ok(()),
+        }
+    }
+}
+
+impl CompiledPolicy {
+    /// Row 173: a client that finds a login opens a browser nobody sees.
+    fn refuse_login(&self, received: &Received) -> Result<(), Refusal> {
+        const DISCOVERY: &[&str] = &[
+            "/.well-known/oauth-protected-resource",
+            "/.well-known/oauth-authorization-server",
+            "/.well-known/openid-configuration",
+        ];
+        let (to, path) = (received.destination(), received.path());
+        let is_below = |of: &&str| {
+            path.strip_prefix(of)
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        if !DISCOVERY.iter().any(is_below) || is_off(Defence::McpLogin) {
+            return Ok(());
+        }
+        let is_here =
+            |binding: &&Binding| binding.mcp.as_ref().is_some_and(|server| server.is_at(to));
+        match self.bindings.iter().find(is_here) {
+            None => Ok(()),
+            Some(binding) => {
+                let BindingPolicy {
+                    connector,
+                    env_name,
+                    ..
+                } = &*binding.policy;
+                Err(no_login(connector, env_name).by_rule(&binding.rule_id()))
+            }
         }
     }
 }

@@ -8,6 +8,7 @@ use miosa_api::broker::{AwsScope, BindingPolicy, Place, is_bindable_header, is_b
 
 use super::PolicyError;
 use super::host::{Destination, Host};
+use super::mcp::McpServer;
 use super::path::PathPattern;
 use crate::sigv4;
 use crate::weaken::{Defence, is_off};
@@ -19,6 +20,7 @@ pub(crate) struct Binding {
     pub endpoints: Vec<Endpoint>,
     /// Where each of `policy.places` is carried, in the same order.
     pub carriers: Vec<Carrier>,
+    pub mcp: Option<McpServer>,
 }
 
 /// One endpoint.
@@ -58,7 +60,12 @@ impl Binding {
         }
         let endpoints: Option<Vec<_>> = policy.endpoints.iter().map(Endpoint::compile).collect();
         let carriers: Option<Vec<_>> = policy.places.iter().map(Carrier::compile).collect();
+        let mcp = policy.mcp.as_ref().map(McpServer::compile);
+        if matches!(mcp, Some(None)) {
+            return Err(PolicyError::Mcp { binding: id() });
+        }
         Ok(Self {
+            mcp: mcp.flatten(),
             endpoints: endpoints.ok_or_else(|| PolicyError::Endpoint { binding: id() })?,
             carriers: carriers.ok_or_else(|| PolicyError::Place { binding: id() })?,
             policy: Arc::new(policy.clone()),

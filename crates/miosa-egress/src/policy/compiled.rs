@@ -58,6 +58,12 @@ pub enum PolicyError {
         /// The binding.
         binding: String,
     },
+    /// An MCP server's address or rules that cannot be obeyed.
+    #[error("binding {binding}: its MCP server's address, paths or rules cannot be read")]
+    Mcp {
+        /// The binding.
+        binding: String,
+    },
     /// Two bindings for the same request.
     #[error("bindings {one} and {another} are for the same requests in the same place; detach one")]
     Overlap {

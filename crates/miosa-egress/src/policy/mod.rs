@@ -18,6 +18,7 @@ mod compiled;
 mod connect;
 mod explain;
 mod host;
+mod mcp;
 mod path;
 mod place;
 mod rule;

@@ -16,6 +16,7 @@ use miosa_api::broker::{
 use miosa_vault::{OpeningKey, SecretValue};
 
 use super::{CompiledPolicy, Destination, Host};
+use crate::mcp::Cleared;
 use crate::opened::Opened;
 use crate::refusal::Refusal;
 use crate::request::Received;
@@ -53,6 +54,7 @@ pub(crate) fn binding(
             path: path.into(),
         }],
         places,
+        mcp: None,
     }
 }
 
@@ -162,7 +164,8 @@ pub(crate) fn run(
         let secret = KEY.open(&binding.sealed)?;
         Ok(Arc::new(Opened::of_binding(secret, binding)))
     };
-    authorized.substitute(&open)
+    let cleared = Cleared::unread(authorized).ok().expect("no rules on MCP");
+    cleared.substitute(&open)
 }
 
 /// All stages of a request to the policy above; the code of the refusal.

@@ -5,9 +5,16 @@ use miosa_api::broker::RefusalCode;
 use miosa_vault::OpenError;
 
 use super::clean_response_headers;
+use crate::mcp::Cleared;
 use crate::opened::Opened;
+use crate::policy::Authorized;
 use crate::policy::tests::{CANARY, PLACEHOLDERS, bearer, head, https, policy, refused, run, sent};
 use crate::request::Received;
+
+/// A request that no rules on MCP are about.
+fn unread(authorized: Authorized) -> Cleared {
+    Cleared::unread(authorized).ok().expect("no rules")
+}
 
 #[test]
 fn row_060_in_a_query_it_is_encoded_and_nothing_else_changes() {
@@ -113,7 +120,7 @@ fn row_183_a_secret_that_does_not_open_stops_the_request() {
         .authorize(Received::new(&to, parts).unwrap())
         .unwrap();
     assert_eq!(authorized.binding().unwrap().binding_id, "b0");
-    let refusal = authorized
+    let refusal = unread(authorized)
         .substitute(&|_| Err(OpenError::Refused))
         .err()
         .unwrap();
@@ -125,7 +132,11 @@ fn the_secret_is_not_opened_for_a_request_without_one() {
     let to = https("free.test");
     let received = Received::new(&to, head(&to, "GET", "/", &[])).unwrap();
     let authorized = policy().authorize(received).unwrap();
-    assert!(authorized.substitute(&|_| panic!("must not open")).is_ok());
+    assert!(
+        unread(authorized)
+            .substitute(&|_| panic!("must not open"))
+            .is_ok()
+    );
 }
 
 #[test]
@@ -137,7 +148,7 @@ fn row_093_a_value_that_looks_like_a_placeholder_is_put_in_once() {
     let authorized = policy()
         .authorize(Received::new(&to, parts).unwrap())
         .unwrap();
-    let substituted = authorized
+    let substituted = unread(authorized)
         .substitute(&|_| Ok(Arc::clone(&opened)))
         .ok()
         .unwrap();

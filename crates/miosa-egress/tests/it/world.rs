@@ -222,6 +222,7 @@ impl World {
                 name: "authorization".to_owned(),
                 prefix: "Bearer ".to_owned(),
             }],
+            mcp: None,
             sealed: sealed.unwrap(),
         }
     }

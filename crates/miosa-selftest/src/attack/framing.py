@@ -236,5 +236,10 @@ def row_073():
     broken_head("a content-length that is no number", H2.fields("POST", more=[("content-length", "+0")]))
 
 
+def row_076():
+    import mcp
+    mcp.row_076()
+
+
 if __name__ == "__main__":
     run(globals())

@@ -1,12 +1,12 @@
 //! B4: where a message ends, and which protocol it is in.
 
-use crate::row::Check::{Absent, Inside, Outside};
+use crate::row::Check::{Inside, Outside};
 use crate::row::Priority::{P0, P1, P2};
 use crate::row::{Row, Section};
 
 mod outside;
 
-use outside::{row_077, row_081};
+use outside::{row_076, row_077, row_081};
 
 /// The section.
 pub const SECTION: Section = Section {
@@ -126,10 +126,8 @@ const ROWS: &[Row] = &[
         id: 76,
         priority: P0,
         attack: "a body longer than what is inspected",
-        required: "refused",
-        check: Absent(
-            "No rule looks into a body, so none is forwarded with a claim that it was inspected.",
-        ),
+        required: "refused with 413; never passed on uninspected",
+        check: Outside(|trial| Box::pin(row_076(trial))),
     },
     Row {
         id: 77,

@@ -10,7 +10,7 @@ mod closed;
 mod framing;
 mod inbound;
 mod lifecycle;
-mod mcp;
+pub mod mcp;
 mod place;
 mod signing;
 mod spelling;

@@ -11,8 +11,8 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde_json::json;
 use tokio::io::{AsyncWrite, AsyncWriteExt as _};
 
-use super::git;
 use super::provider::{Asked, header};
+use super::{git, mcp};
 
 /// Pause between two writes that must not become one.
 const BETWEEN_WRITES: Duration = Duration::from_millis(2);
@@ -119,6 +119,10 @@ async fn other(wire: &mut (impl AsyncWrite + Unpin), asked: &Asked, folder: &Pat
         "git" => {
             let git = git::answer(asked, folder).await?;
             whole(wire, &git.status, &git.headers, &git.body).await?;
+        }
+        "mcp" => {
+            let (status, headers, body) = mcp::answer(asked, argument);
+            whole(wire, status, &headers, body.as_bytes()).await?;
         }
         "garbage" => {
             wire.write_all(b"\x00\x01 no http at all\r\n\r\n").await?;

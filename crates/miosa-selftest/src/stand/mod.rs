@@ -7,6 +7,7 @@ pub mod aws;
 pub mod faulty;
 mod git;
 pub mod http2;
+mod mcp;
 pub mod provider;
 pub mod resolver;
 pub mod tls;

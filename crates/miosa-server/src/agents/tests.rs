@@ -12,6 +12,8 @@ fn refero() -> BoundConnector {
             url: "https://api.refero.design/mcp".into(),
             header: "authorization".into(),
             prefix: "Bearer ".into(),
+            paths: Vec::new(),
+            policy: None,
         }),
     }
 }

@@ -60,6 +60,7 @@ pub async fn attach(
             )
         })?;
     let env_name = env_name(request, &definition)?;
+    let narrowed = narrowed(request, &definition)?;
 
     let _one_change = lock(&sandbox.id).await;
     let others = all(app, &sandbox.id).await?;
@@ -67,10 +68,18 @@ pub async fn attach(
         .iter()
         .find(|b| b.is_live() && b.connector.id == connector.id && b.row.env_name == env_name)
     {
+        if same.row.mcp != narrowed {
+            let message = format!(
+                "{} is attached with other rules for its MCP server",
+                same.connector.uid
+            );
+            return Err(ApiError::new(ErrorCode::BindingConflict, message)
+                .with_hint(format!("detach {} first", same.connector.uid)));
+        }
         return Ok(same.clone());
     }
     refuse_conflicts(&others, &env_name, &definition)?;
-    let bound = put_in_force(app, sandbox, connector, definition, env_name).await?;
+    let bound = put_in_force(app, sandbox, connector, definition, (env_name, narrowed)).await?;
     let facts = json!({
         "binding_id": bound.row.id, "connector": bound.connector.uid, "env_name": bound.row.env_name,
     });
@@ -95,6 +104,29 @@ fn check_mode(mode: Option<&str>) -> Result<(), ApiError> {
         .with_hint("attach it as `brokered_env`; a variable that is no secret is set with `miosa sandbox env set`")),
         _ => Err(ApiError::invalid("mode", "it is `brokered_env`")),
     }
+}
+
+/// By what the attachment narrows the connector's MCP server, checked, as it is stored.
+fn narrowed(
+    request: &AttachConnector,
+    definition: &Definition,
+) -> Result<Option<String>, ApiError> {
+    let Some(policy) = &request.mcp else {
+        return Ok(None);
+    };
+    if definition.mcp.is_none() {
+        let why = format!(
+            "{} has no MCP server that rules could be about",
+            definition.key()
+        );
+        return Err(ApiError::invalid("mcp", &why));
+    }
+    if let Some((field, why)) = policy.fault() {
+        return Err(ApiError::invalid(&format!("mcp.{field}"), &why));
+    }
+    serde_json::to_string(policy)
+        .map(Some)
+        .map_err(ApiError::internal)
 }
 
 fn env_name(request: &AttachConnector, definition: &Definition) -> Result<String, ApiError> {
@@ -164,7 +196,7 @@ async fn put_in_force(
     sandbox: &SandboxRow,
     connector: ConnectorRow,
     definition: Definition,
-    env_name: String,
+    (env_name, mcp): (String, Option<String>),
 ) -> Result<Bound, ApiError> {
     let shape = Some(definition.placeholder_prefix.as_str()).filter(|prefix| !prefix.is_empty());
     let mut row = BindingRow {
@@ -174,6 +206,7 @@ async fn put_in_force(
         connector_id: connector.id.clone(),
         env_name,
         placeholder: placeholder::mint(shape),
+        mcp,
         state: ATTACHING.to_owned(),
         created_at: now_ms(),
     };

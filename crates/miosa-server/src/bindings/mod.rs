@@ -11,6 +11,7 @@ use std::collections::BTreeMap;
 
 use miosa_api::broker::BindingPolicy;
 use miosa_api::connector::Binding;
+use miosa_api::mcp::McpPolicy;
 use miosa_vault::placeholder;
 use tokio::sync::MutexGuard;
 
@@ -54,6 +55,7 @@ impl Bound {
                 .definition
                 .as_ref()
                 .map_or_else(Vec::new, Definition::endpoint_texts),
+            mcp: self.narrowed().unwrap_or_default(),
             created_at: rfc3339(self.row.created_at),
         }
     }
@@ -67,6 +69,15 @@ impl Bound {
             env_name: self.row.env_name.clone(),
             mcp: self.definition.as_ref().and_then(|d| d.mcp.clone()),
         }
+    }
+
+    /// By what the attachment narrows the connector's MCP server.
+    fn narrowed(&self) -> Result<Option<McpPolicy>, serde_json::Error> {
+        self.row
+            .mcp
+            .as_deref()
+            .map(serde_json::from_str)
+            .transpose()
     }
 
     fn is_live(&self) -> bool {
@@ -130,10 +141,13 @@ pub async fn binding_policies(app: &App, sandbox_id: &str) -> Result<Vec<Binding
 
 /// Without a definition or a readable value nothing is opened.
 fn policy(bound: Bound) -> Option<BindingPolicy> {
-    let (Some(definition), Some(sealed)) = (bound.definition, bound.connector.sealed()) else {
+    let narrowed = bound.narrowed();
+    let (Some(definition), Some(sealed), Ok(narrowed)) =
+        (bound.definition, bound.connector.sealed(), narrowed)
+    else {
         tracing::error!(
             connector = bound.connector.uid,
-            "a binding without definition or value is left out"
+            "a binding without definition or value, or with rules nobody can read, is left out"
         );
         return None;
     };
@@ -144,6 +158,7 @@ fn policy(bound: Bound) -> Option<BindingPolicy> {
         placeholder: bound.row.placeholder,
         endpoints: definition.endpoints,
         places: definition.places,
+        mcp: definition.mcp.map(|server| server.endpoint(narrowed)),
         sealed,
     })
 }

@@ -12,11 +12,12 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use http::{Method, Request, StatusCode, header};
 use miosa_api::broker::{
-    BrokerStatus, CONTROL_SOCKET, Explain, PolicyApplied, Reveal, Revealed, SandboxPolicy, Scanned,
-    Sealed,
+    AskMcpTools, BrokerStatus, CONTROL_SOCKET, Explain, PolicyApplied, Reveal, Revealed,
+    SandboxPolicy, Scanned, Sealed,
 };
 use miosa_api::egress::Explanation;
 use miosa_api::error::{ErrorBody, ErrorCode, ErrorDetail};
+use miosa_api::mcp::McpTool;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -138,6 +139,18 @@ impl Broker {
         read(&answer)
     }
 
+    /// Asks the MCP servers of a sandbox's connectors, or of one, for their tools.
+    pub async fn mcp_tools(
+        &self,
+        sandbox_id: &str,
+        connector: Option<String>,
+    ) -> Result<Vec<McpTool>, ApiError> {
+        self.ready().await?;
+        let path = format!("/v1/sandboxes/{sandbox_id}/mcp-tools");
+        self.call(Method::POST, &path, Some(&AskMcpTools { connector }))
+            .await
+    }
+
     /// Has a value opened that is not managed.
     pub async fn reveal(&self, sealed: &Sealed) -> Result<Revealed, ApiError> {
         self.ready().await?;
@@ -225,6 +238,12 @@ fn refusal(status: StatusCode, bytes: &[u8]) -> ApiError {
                 error.message
             ),
         ),
+        code if status == StatusCode::BAD_GATEWAY => {
+            let message = format!("the MCP server could not be asked: {}", error.message);
+            ApiError::new(ErrorCode::PreflightFailed, message)
+                .with_hint("`miosa sandbox connectors preflight` shows more")
+                .with_details(serde_json::json!({ "code": code }))
+        }
         _ if status == StatusCode::FORBIDDEN => ApiError::new(
             ErrorCode::ManagedProviderBindingOnly,
             "a managed connector can be bound to a sandbox, never read",

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use miosa_api::broker::{AwsScope, Endpoint, Place};
 use miosa_api::connector::CatalogEntry;
+use miosa_api::mcp::{McpEndpoint, McpPolicy};
 use serde::Deserialize;
 
 use super::validate;
@@ -50,6 +51,24 @@ pub struct McpServer {
     /// Text before the credential.
     #[serde(default)]
     pub prefix: String,
+    /// Paths of its host that speak MCP; all when empty.
+    #[serde(default)]
+    pub paths: Vec<String>,
+    /// What may be asked of it; anything when absent.
+    #[serde(default)]
+    pub policy: Option<McpPolicy>,
+}
+
+impl McpServer {
+    /// As the broker needs it, narrowed by an attachment.
+    #[must_use]
+    pub fn endpoint(&self, narrowed: Option<McpPolicy>) -> McpEndpoint {
+        McpEndpoint {
+            url: self.url.clone(),
+            paths: self.paths.clone(),
+            policies: self.policy.clone().into_iter().chain(narrowed).collect(),
+        }
+    }
 }
 
 /// A harmless request that succeeds only with a good credential.

@@ -4,9 +4,10 @@ use std::net::IpAddr;
 
 use miosa_api::broker::{Endpoint, Place, is_bindable_header, is_bindable_prefix};
 use miosa_api::env::refused_connector_env_name;
+use miosa_api::mcp::McpPolicy;
 
 use super::definitions::{Definition, DefinitionError, McpServer, Probe};
-use super::overlap::endpoint_matches;
+use super::overlap::{endpoint_matches, path_matches};
 
 const METHODS: &[&str] = &["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
 /// Headers that frame or route a request: a probe leaves them to its client.
@@ -227,6 +228,19 @@ fn mcp(server: &McpServer, definition: &Definition) -> Checked {
         "is lower-case letters, digits and `-`",
     )?;
     at_an_endpoint("mcp.url", "POST", &server.url, definition)?;
+    for path in &server.paths {
+        path_pattern(path).map_err(|why| DefinitionError::value("mcp.paths", why))?;
+    }
+    let url = url::Url::parse(&server.url);
+    let covers = |path: &String| url.as_ref().is_ok_and(|url| path_matches(path, url.path()));
+    require(
+        server.paths.is_empty() || server.paths.iter().any(covers),
+        "mcp.paths",
+        "do not cover the path of `mcp.url`",
+    )?;
+    if let Some((field, why)) = server.policy.as_ref().and_then(McpPolicy::fault) {
+        return Err(DefinitionError::value(format!("mcp.policy.{field}"), why));
+    }
     let place = Place::Header {
         name: server.header.clone(),
         prefix: server.prefix.clone(),
@@ -377,6 +391,26 @@ mod tests {
                 "header = \"authorization\"",
                 "header = \"x-token\"",
                 "`mcp.header`",
+            ),
+            (
+                "[probe]",
+                "[mcp.policy]\nallow.tools = [\"\"]\n[probe]",
+                "`mcp.policy.allow.tools`",
+            ),
+            (
+                "[probe]",
+                "[mcp.policy]\nallow.tool = [\"a\"]\n[probe]",
+                "unknown field",
+            ),
+            (
+                "header = \"authorization\"",
+                "paths = [\"/x\"]\nheader = \"authorization\"",
+                "`mcp.paths` do not cover",
+            ),
+            (
+                "header = \"authorization\"",
+                "paths = [\"mcp\"]\nheader = \"authorization\"",
+                "`mcp.paths`",
             ),
             ("expect = [200]", "expect = [401]", "`probe.expect`"),
             ("content-type = ", "authorization = ", "`probe.headers`"),

@@ -28,6 +28,7 @@ mod run_results;
 mod runs;
 mod sandbox_connectors;
 mod sandbox_egress;
+mod sandbox_mcp;
 mod sandboxes;
 mod services;
 mod shares;
@@ -79,6 +80,7 @@ fn keyed() -> OpenApiRouter<App> {
         .merge(egress_secrets::routes())
         .merge(egress_bindings::routes())
         .merge(sandbox_egress::routes())
+        .merge(sandbox_mcp::routes())
         .merge(templates::routes())
         .merge(previews::routes())
         .merge(shares::routes())

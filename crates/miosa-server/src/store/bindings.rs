@@ -24,6 +24,8 @@ pub struct BindingRow {
     pub env_name: String,
     /// What stands in the environment.
     pub placeholder: String,
+    /// By what it narrows the connector's MCP server, as JSON.
+    pub mcp: Option<String>,
     /// [`ATTACHING`], [`LIVE`] or [`DETACHING`].
     pub state: String,
     /// Milliseconds since 1970.
@@ -33,8 +35,8 @@ pub struct BindingRow {
 /// Adds a row; a taken variable is a unique violation.
 pub async fn insert(pool: &AnyPool, row: &BindingRow) -> Result<(), sqlx::Error> {
     sqlx::query(
-        "insert into bindings (id, tenant_id, sandbox_id, connector_id, env_name, placeholder, state, created_at) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8)",
+        "insert into bindings (id, tenant_id, sandbox_id, connector_id, env_name, placeholder, state, created_at, mcp) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
     )
     .bind(&row.id)
     .bind(&row.tenant_id)
@@ -44,6 +46,7 @@ pub async fn insert(pool: &AnyPool, row: &BindingRow) -> Result<(), sqlx::Error>
     .bind(&row.placeholder)
     .bind(&row.state)
     .bind(row.created_at)
+    .bind(&row.mcp)
     .execute(pool)
     .await?;
     Ok(())

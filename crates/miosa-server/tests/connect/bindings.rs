@@ -99,6 +99,7 @@ async fn what_is_attached_takes_its_variable_and_its_requests() {
         connector_id: id,
         env_name: "ANTHROPIC_API_KEY".into(),
         placeholder: placeholder.clone(),
+        mcp: None,
         state: "live".into(),
         created_at: 0,
     };

@@ -193,6 +193,7 @@ async fn list(args: List, client: &Client, printer: &Printer) -> Result<ExitCode
             "METHOD",
             "HOST",
             "PATH",
+            "MCP",
             "DECISION",
             "CONNECTOR",
             "CODE",
@@ -215,8 +216,15 @@ fn row(event: AuditEvent) -> Vec<String> {
         event.method.unwrap_or(event.transport),
         host,
         dash(event.path),
+        dash(mcp(event.mcp_method, event.mcp_name)),
         event.effect,
         dash(event.connector),
         dash(event.code),
     ]
+}
+
+/// What was asked of an MCP server.
+fn mcp(method: Option<String>, name: Option<String>) -> Option<String> {
+    let method = method?;
+    Some(name.map_or_else(|| method.clone(), |name| format!("{method} {name}")))
 }

@@ -115,6 +115,7 @@ fn bind(
         placeholder: placeholder::of_key(&of_placeholder, shape),
         endpoints: definition.endpoints.clone(),
         places: definition.places.clone(),
+        mcp: definition.mcp.as_ref().map(|server| server.endpoint(None)),
         sealed,
     })
 }

@@ -9,6 +9,7 @@ mod connectors;
 mod isolation;
 mod lifecycle;
 mod main_job;
+mod mcp;
 mod network;
 mod preflight;
 mod protocols;
@@ -68,6 +69,7 @@ fn trials(ground: Ground<'_>) -> Vec<Trial> {
         isolation::the_sandbox_is_its_own_machine,
         isolation::no_packet_leaves_but_through_the_broker,
         isolation::limits_hold,
+        mcp::a_real_client_is_told_why_and_goes_on,
         network::a_change_holds_at_once_and_on_open_connections,
         network::what_was_refused_is_pending_until_it_is_decided,
         network::why_agrees_with_what_happens,

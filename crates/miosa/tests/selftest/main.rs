@@ -39,6 +39,14 @@ const MUTATIONS: &[(&[&str], &[&str])] = &[
     (&["hardening"], &["138"]),
     (&["connection-limit"], &["143"]),
     (&["dns"], &["19", "34", "38", "79"]),
+    (&["mcp-tools"], &["165", "166", "171"]),
+    (&["mcp-methods"], &["171"]),
+    (&["mcp-arguments"], &["169"]),
+    (&["mcp-lists"], &["170"]),
+    (&["mcp-strict"], &["167", "168"]),
+    (&["mcp-size"], &["76"]),
+    (&["mcp-sessions"], &["172"]),
+    (&["mcp-login"], &["173"]),
 ];
 
 fn main() -> ExitCode {

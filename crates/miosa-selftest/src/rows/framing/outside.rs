@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
+use crate::rows::mcp::by_rules;
 use crate::trial::Trial;
 
 /// How much the broker may grow while an upload of 64 MiB passes: some buffers.
@@ -13,6 +14,11 @@ const GROWTH_BYTES_MAX: u64 = 24 * 1024 * 1024;
 const CANCELLED_WITHIN: Duration = Duration::from_secs(5);
 /// Time between two looks.
 const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// A body over the limit, in a sandbox where bodies are read.
+pub(super) async fn row_076(trial: &mut Trial<'_>) -> Result<()> {
+    by_rules(trial, "row_076").await
+}
 
 /// An upload in constant memory.
 pub(super) async fn row_077(trial: &mut Trial<'_>) -> Result<()> {

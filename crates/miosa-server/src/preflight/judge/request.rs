@@ -55,8 +55,9 @@ fn worked(
         return good(attempt.step, detail);
     }
     let (code, said, hint) = match broker_code(tried) {
+        // The broker says this in place of a provider that leads to a login.
+        None | Some(RefusalCode::CredentialRejected) => by_the_provider(uid, tried),
         Some(refusal) => by_the_broker(refusal),
-        None => by_the_provider(uid, tried),
     };
     bad(attempt.step, code, format!("{what}: {said}"), hint)
 }

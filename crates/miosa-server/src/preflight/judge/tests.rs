@@ -22,6 +22,7 @@ fn bound(key: &str, env_name: &str) -> Bound {
             connector_id: "c".into(),
             env_name: env_name.into(),
             placeholder: format!("miosa-tok-{}", "0".repeat(48)),
+            mcp: None,
             state: LIVE.into(),
             created_at: 0,
         },

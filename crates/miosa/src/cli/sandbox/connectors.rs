@@ -8,6 +8,7 @@ use miosa_api::preflight::{Preflight, PreflightRequest, PreflightStep};
 use miosa_client::Client;
 
 use super::Id;
+use super::narrow::Narrow;
 use crate::cli::error::Result;
 use crate::cli::printer::{Printer, View};
 
@@ -22,7 +23,9 @@ pub enum Connectors {
     List(Id),
     /// Attach a connector: a variable in the sandbox holds a placeholder for its credential
     #[command(after_help = "Examples:\n  \
-        miosa sandbox connectors attach <id> refero/design-research --env REFERO_MCP_TOKEN")]
+        miosa sandbox connectors attach <id> refero/design-research --env REFERO_MCP_TOKEN\n  \
+        miosa sandbox connectors attach <id> github/bot --env GITHUB_TOKEN --allow-tool 'get_*' --deny-tool get_secret\n  \
+        miosa sandbox connectors attach <id> github/bot --env GITHUB_TOKEN --allow-tool '*' --argument 'create_issue:/repo=demo'")]
     Attach(Attach),
     /// Take a connector off; its placeholder is worth nothing from then on
     #[command(
@@ -56,6 +59,8 @@ pub struct Attach {
     /// Installation
     #[arg(long, value_name = "ID")]
     installation_id: Option<String>,
+    #[command(flatten)]
+    mcp: Narrow,
 }
 
 /// What to take off.
@@ -133,6 +138,7 @@ async fn attach(args: Attach, client: &Client, printer: &Printer) -> Result<Exit
         env_name: Some(args.env),
         mode: Some(args.mode),
         installation_id: args.installation_id,
+        mcp: args.mcp.policy()?,
     };
     let answer = client.attach_connector(&args.id, &body).await?;
     printer.show(&answer, |binding| {

@@ -9,6 +9,8 @@ mod exec;
 mod files;
 mod lifecycle;
 mod list;
+mod mcp;
+mod narrow;
 mod network;
 mod policy;
 mod preview;
@@ -129,6 +131,9 @@ pub enum Sandbox {
         after_help = "Examples:\n  miosa sandbox why <id> https://api.anthropic.com/v1/messages --method POST"
     )]
     Why(why::Why),
+    /// Show what attached connectors' MCP servers may be asked
+    #[command(subcommand)]
+    Mcp(mcp::Mcp),
     /// Run named long-lived programs
     #[command(subcommand)]
     Service(service::Service),
@@ -219,6 +224,7 @@ impl Sandbox {
             Self::Config(verb) => verb.run(client, printer).await,
             Self::Network(verb) => verb.run(client, printer).await,
             Self::Why(args) => why::why(args, client, printer).await,
+            Self::Mcp(verb) => verb.run(client, printer).await,
             Self::Service(verb) => verb.run(client, printer).await,
             Self::Snapshot(verb) => verb.run(client, printer).await,
             Self::Fork(args) => snapshot::fork(args, client, printer).await,
