@@ -30,6 +30,7 @@ pub fn check(data: &[u8]) {
             placeholder,
             endpoints: definition.endpoints.clone(),
             places: definition.places.clone(),
+            mcp: None,
             sealed: Sealed {
                 secret_id: "s".into(),
                 owner: "t".into(),
