@@ -173,9 +173,11 @@ async fn carry_over(app: &App, row: &SandboxRow, manifest: &Manifest) -> Result<
         expose::expose(app, row, &asked).await?;
     }
     for bound in &manifest.bindings {
+        let narrowed = bound.mcp.as_deref().map(serde_json::from_str).transpose();
         let request = AttachConnector {
             connector: bound.connector_id.clone(),
             env_name: Some(bound.env_name.clone()),
+            mcp: narrowed.map_err(ApiError::internal)?,
             ..AttachConnector::default()
         };
         match bindings::attach(app, row, &request).await {

@@ -86,6 +86,9 @@ pub struct Bound {
     pub uid: String,
     /// Variable it is attached to.
     pub env_name: String,
+    /// By what it narrows the connector's MCP server, as JSON.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mcp: Option<String>,
 }
 
 /// A network policy of the sandbox's own.
@@ -167,6 +170,7 @@ impl From<bindings::Bound> for Bound {
             connector_id: bound.connector.id,
             uid: bound.connector.uid,
             env_name: bound.row.env_name,
+            mcp: bound.row.mcp,
         }
     }
 }
