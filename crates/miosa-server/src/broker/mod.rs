@@ -238,7 +238,8 @@ fn refusal(status: StatusCode, bytes: &[u8]) -> ApiError {
                 error.message
             ),
         ),
-        code if status == StatusCode::BAD_GATEWAY => {
+        // One of the broker's own refusals, of a request that it made itself.
+        code if status == StatusCode::BAD_GATEWAY && code.starts_with("EGRESS_") => {
             let message = format!("the MCP server could not be asked: {}", error.message);
             ApiError::new(ErrorCode::PreflightFailed, message)
                 .with_hint("`miosa sandbox connectors preflight` shows more")
