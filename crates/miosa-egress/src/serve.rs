@@ -80,6 +80,10 @@ async fn pass(
     };
     let state = &service.peer.sandbox.mcp;
     let (cleared, exchange, body) = mcp::clear(authorized, body, state, record).await?;
+    // Reading a body takes as long as its sender wants: what was decided before may no longer hold.
+    if body.is_none() && !service.is_in_force(&generation) {
+        return Err(policy_changed());
+    }
     record.allow();
     let opener = |binding: &BindingPolicy| generation.open(&service.peer.broker, binding);
     let substituted = match cleared.substitute(&opener) {
@@ -97,6 +101,14 @@ async fn pass(
         exchange,
     };
     send(service, &generation, substituted, payload, record).await
+}
+
+fn policy_changed() -> Refusal {
+    Refusal::new(
+        RefusalCode::PolicyUnavailable,
+        "The policy of this sandbox changed while the request was read.",
+        "Send the request again: it is judged anew.",
+    )
 }
 
 /// Everything that is decided on a request's head alone.

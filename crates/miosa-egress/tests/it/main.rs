@@ -10,6 +10,7 @@ mod curl;
 mod granted;
 mod hostile;
 mod lifecycle;
+mod mcp;
 mod namespace;
 mod process;
 mod provider;
