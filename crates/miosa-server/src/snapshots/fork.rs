@@ -168,7 +168,6 @@ async fn carry_over(app: &App, row: &SandboxRow, manifest: &Manifest) -> Result<
             title: port.name.clone(),
             // What was private stays so; what was public becomes what a port is here by default.
             visibility: port.private.then(|| "private".to_owned()),
-            ..Expose::default()
         };
         expose::expose(app, row, &asked).await?;
     }

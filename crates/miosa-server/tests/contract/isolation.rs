@@ -51,17 +51,9 @@ impl Things {
             created_at: 0,
         };
         previews::put(&pool, &preview).await.unwrap();
-        let snapshot = SnapshotRow {
-            id: "n1".to_owned(),
-            tenant_id: tenant_id.clone(),
-            sandbox_id: "s1".to_owned(),
-            kind: snapshots::KEPT.to_owned(),
-            state: snapshots::READY.to_owned(),
-            below: "[]".to_owned(),
-            manifest: "{}".to_owned(),
-            ..SnapshotRow::default()
-        };
-        snapshots::insert(&pool, &snapshot).await.unwrap();
+        snapshots::insert(&pool, &snapshot(&tenant_id))
+            .await
+            .unwrap();
         let template = TemplateRow {
             tenant_id: tenant_id.clone(),
             id: "own-one".to_owned(),
@@ -111,6 +103,19 @@ impl Things {
             .replace("{file}", "L2V0Yy9ob3N0cw")
             .replace("{share}", "none")
             .replace("{path}", "etc/hosts")
+    }
+}
+
+fn snapshot(tenant_id: &str) -> SnapshotRow {
+    SnapshotRow {
+        id: "n1".to_owned(),
+        tenant_id: tenant_id.to_owned(),
+        sandbox_id: "s1".to_owned(),
+        kind: snapshots::KEPT.to_owned(),
+        state: snapshots::READY.to_owned(),
+        below: "[]".to_owned(),
+        manifest: "{}".to_owned(),
+        ..SnapshotRow::default()
     }
 }
 

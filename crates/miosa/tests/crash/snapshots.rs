@@ -9,7 +9,7 @@ use crate::support::Stage;
 /// Enough for a copy that takes a while.
 const FILL: &str = "dd if=/dev/urandom of=/workspace/big bs=1M count=48 2>/dev/null && sync";
 
-fn is_part(name: &String) -> bool {
+fn is_part(name: &str) -> bool {
     name.ends_with(".part")
 }
 
@@ -21,7 +21,11 @@ async fn filled(stage: &Stage) -> Result<String> {
 
 /// What every such death must leave: whole snapshots alone, and the sandbox running.
 async fn whole(stage: &Stage, id: &str) -> Result<()> {
-    let parts: Vec<String> = stage.snapshots().into_iter().filter(is_part).collect();
+    let parts: Vec<String> = stage
+        .snapshots()
+        .into_iter()
+        .filter(|name| is_part(name))
+        .collect();
     ensure!(parts.is_empty(), "half a snapshot is left: {parts:?}");
     stage.shell(id, "true").await?;
     let shown = stage.show(id).await?;
@@ -33,7 +37,7 @@ pub async fn of_a_snapshot(stage: &mut Stage) -> Result<()> {
     type Moment = (&'static str, fn(&Stage) -> bool);
     let moments: [Moment; 2] = [
         ("half the copy", |stage| {
-            stage.snapshots().iter().any(is_part)
+            stage.snapshots().iter().any(|name| is_part(name))
         }),
         ("its name", |stage| {
             stage.snapshots().iter().any(|name| !is_part(name))
@@ -74,7 +78,7 @@ pub async fn of_a_fork(stage: &mut Stage) -> Result<()> {
     type Moment = (&'static str, fn(&Stage) -> bool);
     let moments: [Moment; 3] = [
         ("half the copy", |stage| {
-            stage.snapshots().iter().any(is_part)
+            stage.snapshots().iter().any(|name| is_part(name))
         }),
         ("the copy's name", |stage| {
             stage.snapshots().iter().any(|name| !is_part(name))
