@@ -7,12 +7,24 @@ use anyhow::{Context as _, Result, ensure};
 
 /// Runs cargo with these arguments in the repository.
 pub fn run(arguments: &[&str]) -> Result<()> {
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = Command::new(cargo)
-        .args(arguments)
-        .current_dir(crate::root())
-        .status()
-        .context("cannot start cargo")?;
+    finish(&mut cargo(arguments), arguments)
+}
+
+/// The same, without the state of incremental builds: it is gigabytes that one build of
+/// everything has no use for.
+pub fn run_once(arguments: &[&str]) -> Result<()> {
+    finish(cargo(arguments).env("CARGO_INCREMENTAL", "0"), arguments)
+}
+
+fn cargo(arguments: &[&str]) -> Command {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(crate::root());
+    command
+}
+
+fn finish(command: &mut Command, arguments: &[&str]) -> Result<()> {
+    let status = command.status().context("cannot start cargo")?;
     ensure!(status.success(), "`cargo {}` failed", arguments.join(" "));
     Ok(())
 }

@@ -35,7 +35,7 @@ enum Task {
         #[arg(long)]
         only: Option<bench::Part>,
     },
-    /// Format, lints, and all tests with real parts.
+    /// Format, and all tests with real parts.
     Test,
 }
 
