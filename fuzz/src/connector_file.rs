@@ -22,6 +22,7 @@ pub fn check(data: &[u8]) {
         generation: 1,
         tenant_id: "t".into(),
         mode: PolicyMode::Enforce,
+        mode_policy_id: None,
         rules: Vec::new(),
         bindings: vec![BindingPolicy {
             binding_id: "b".into(),

@@ -36,6 +36,13 @@ pub struct AuditEvent {
     pub mcp_name: Option<String>,
     /// Status answered to the sandbox; 0 for none.
     pub status_code: u16,
+    /// What decided: a rule's id, `binding:<id>`, or `mode:enforce` and `mode:audit_only` where no rule is about
+    /// the request. Absent where the broker refused for a reason of its own, which is the code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rule_id: Option<String>,
+    /// The policy that rule or mode is of, if it is of one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_id: Option<String>,
     /// Uid of the connector whose credential was put in.
     pub connector: Option<String>,
     /// Binding of that.

@@ -51,6 +51,9 @@ pub struct SandboxPolicy {
     pub tenant_id: String,
     /// Whether hosts without a rule are refused.
     pub mode: PolicyMode,
+    /// The policy that set the mode, for the audit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mode_policy_id: Option<String>,
     /// Rules; deny beats allow.
     pub rules: Vec<Rule>,
     /// Credentials this sandbox may use, without their values.
@@ -72,6 +75,9 @@ pub enum PolicyMode {
 pub struct Rule {
     /// Its id, for the audit.
     pub id: String,
+    /// The policy it was added to, for the audit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub policy_id: Option<String>,
     /// Exact host, `*.example.com` (one label below), or an address range for address literals.
     pub host: String,
     /// What it does.

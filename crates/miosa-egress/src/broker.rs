@@ -173,6 +173,7 @@ impl Broker {
             generation: 0,
             tenant_id: String::new(),
             mode: PolicyMode::AuditOnly,
+            mode_policy_id: None,
             rules: Vec::new(),
             bindings: Vec::new(),
         };

@@ -133,6 +133,8 @@ async fn tunnel_to(
     let mut record = peer.record(Transport::Tunnel);
     record.set_policy(policy.tenant_id(), policy.generation());
     record.set_destination(&destination.host.to_string(), destination.port);
+    // Of a host that is passed through, no rule asks for method or path.
+    record.allow(policy.allowing_rule(&destination, "", ""));
     let address = provider.peer_addr().ok().map(|address| address.ip());
     let grant = Grant::new(&peer.sandbox, move |policy| {
         policy.decide_connect(&destination) == Connect::Tunnel

@@ -26,6 +26,8 @@ pub struct Refusal {
     pub hint: String,
     /// What refused: a rule's id, `binding:<id>`, `mode:enforce`, or a rule of the broker's own when absent.
     pub rule: Option<String>,
+    /// The policy that rule is of, if it is of one; for the audit alone.
+    pub policy_id: Option<String>,
     /// What would have been accepted: endpoints, methods or places.
     pub allowed: Vec<String>,
     /// Asks the client for `Authorization: Basic`: some (git) send their credential only when asked.
@@ -63,6 +65,7 @@ impl Refusal {
             message: message.into(),
             hint: hint.into(),
             rule: None,
+            policy_id: None,
             allowed: Vec::new(),
             basic_challenge: false,
             rpc: RpcAnswer::default(),
@@ -73,6 +76,13 @@ impl Refusal {
     #[must_use]
     pub fn by_rule(mut self, rule: &str) -> Self {
         self.rule = Some(rule.to_owned());
+        self
+    }
+
+    /// Names the policy that rule is of.
+    #[must_use]
+    pub fn of_policy(mut self, policy_id: Option<&str>) -> Self {
+        self.policy_id = policy_id.map(str::to_owned);
         self
     }
 

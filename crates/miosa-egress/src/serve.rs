@@ -84,7 +84,7 @@ async fn pass(
     if body.is_none() && !service.is_in_force(&generation) {
         return Err(policy_changed());
     }
-    record.allow();
+    record.allow(cleared.allowed_by());
     let opener = |binding: &BindingPolicy| generation.open(&service.peer.broker, binding);
     let substituted = match cleared.substitute(&opener) {
         Ok(substituted) => substituted,

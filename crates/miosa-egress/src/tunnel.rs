@@ -26,7 +26,6 @@ pub async fn relay(
     grant: Grant,
     mut record: Record,
 ) {
-    record.allow();
     let (sent, received) = (record.sent(), record.received());
     let copy = async {
         provider.write_all(first).await?;

@@ -28,10 +28,12 @@ async fn build(app: &App, row: SandboxRow) -> Result<SandboxPolicy, ApiError> {
         connectors::binding_policies(app, &row.id).await?
     };
     let effective = Effective::of(app, &row).await?;
+    let mode_policy_id = effective.policy_id().map(str::to_owned);
     Ok(SandboxPolicy {
         generation: u64::try_from(generation).unwrap_or(0),
         tenant_id: row.tenant_id,
         mode: effective.mode,
+        mode_policy_id,
         rules: effective.broker_rules(),
         bindings,
     })

@@ -130,9 +130,11 @@ impl Record {
         self.event.swapped = true;
     }
 
-    /// The decision was to let it pass.
-    pub fn allow(&mut self) {
+    /// The decision was to let it pass, and what decided so: a rule and its policy.
+    pub fn allow(&mut self, (rule_id, policy_id): (String, Option<&str>)) {
         "allow".clone_into(&mut self.event.effect);
+        self.event.rule_id = Some(rule_id);
+        self.event.policy_id = policy_id.map(str::to_owned);
     }
 
     /// The provider sent the credential back, and it was taken out.
@@ -143,6 +145,11 @@ impl Record {
     /// It was refused, or failed, with `refusal`.
     pub fn refuse(&mut self, refusal: &Refusal) {
         let status = refusal.status().as_u16();
+        // What failed after it was allowed stays allowed by what allowed it.
+        if refusal.rule.is_some() {
+            self.event.rule_id.clone_from(&refusal.rule);
+            self.event.policy_id.clone_from(&refusal.policy_id);
+        }
         self.event.code = Some(refusal.code.as_str().to_owned());
         self.event.status_code = status;
         self.action = Some(if status >= 500 {

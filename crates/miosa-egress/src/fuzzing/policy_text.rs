@@ -47,6 +47,7 @@ fn denying(source: &SandboxPolicy) -> Vec<Arc<CompiledPolicy>> {
     };
     let some = Rule {
         id: "more".into(),
+        policy_id: None,
         host: "*.test".into(),
         effect: Effect::Deny,
         methods: vec!["GET".into()],

@@ -61,6 +61,7 @@ pub fn policy() -> Arc<CompiledPolicy> {
             generation: 1,
             tenant_id: "t".into(),
             mode: PolicyMode::AuditOnly,
+            mode_policy_id: None,
             rules: Vec::new(),
             bindings: vec![
                 binding(0, &["POST", "GET"], "/mcp", bearer),

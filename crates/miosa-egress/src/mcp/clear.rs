@@ -67,6 +67,11 @@ impl Cleared {
         Self { authorized }
     }
 
+    /// The rule that lets it pass, or what does instead of one; and the policy that is of.
+    pub(crate) fn allowed_by(&self) -> (String, Option<&str>) {
+        self.authorized.allowed_by()
+    }
+
     pub(crate) fn into_authorized(self) -> Authorized {
         self.authorized
     }

@@ -168,7 +168,7 @@ impl Asker<'_> {
             .policy
             .authorize(Received::new(to, parts)?)?;
         let cleared = Cleared::of_own_message(authorized);
-        record.allow();
+        record.allow(cleared.allowed_by());
         record.set_credential(&self.binding.connector, &self.binding.binding_id);
         let substituted =
             cleared.substitute(&|binding| self.generation.open(self.broker, binding))?;

@@ -40,6 +40,13 @@ impl Authorized {
         &self.policy
     }
 
+    /// The rule that lets it pass, or what does instead of one; and the policy that is of.
+    pub(crate) fn allowed_by(&self) -> (String, Option<&str>) {
+        let (to, received) = (self.received.destination(), &self.received);
+        self.policy
+            .allowing_rule(to, received.method(), received.path())
+    }
+
     /// The binding whose value is to be put in.
     #[must_use]
     pub fn binding(&self) -> Option<&BindingPolicy> {

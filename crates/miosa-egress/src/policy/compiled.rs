@@ -19,6 +19,7 @@ pub struct CompiledPolicy {
     tenant_id: String,
     generation: u64,
     pub(super) mode: PolicyMode,
+    pub(super) mode_policy_id: Option<String>,
     pub(super) rules: Vec<CompiledRule>,
     pub(crate) bindings: Vec<Binding>,
 }
@@ -103,6 +104,7 @@ impl CompiledPolicy {
             tenant_id: policy.tenant_id.clone(),
             generation: policy.generation,
             mode: policy.mode,
+            mode_policy_id: policy.mode_policy_id.clone(),
             rules,
             bindings,
         }))
@@ -161,10 +163,10 @@ impl CompiledPolicy {
         self.bindings.iter().any(|binding| binding.is_at(to))
     }
 
-    pub(super) fn rules_about<'a>(
+    pub(super) fn rules_about<'a, 'b>(
         &'a self,
-        host: &'a Host,
-    ) -> impl Iterator<Item = &'a CompiledRule> {
+        host: &'b Host,
+    ) -> impl Iterator<Item = &'a CompiledRule> + use<'a, 'b> {
         self.rules.iter().filter(move |rule| rule.is_about(host))
     }
 }

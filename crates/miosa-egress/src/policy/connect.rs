@@ -66,7 +66,7 @@ impl CompiledPolicy {
     fn denied_host(&self, to: &Destination) -> Option<Refusal> {
         let mut rules = self.rules_about(&to.host);
         let rule = rules.find(|rule| rule.effect == Effect::Deny && !rule.needs_request())?;
-        Some(self.denied(to, &rule.id))
+        Some(self.denied(to, rule))
     }
 
     /// The second look of rules, when method and path are known.
@@ -81,7 +81,7 @@ impl CompiledPolicy {
             rules.find(|rule| rule.effect == effect && rule.covers(method, path))
         };
         if let Some(rule) = covering(Effect::Deny) {
-            return Err(self.denied(to, &rule.id));
+            return Err(self.denied(to, rule));
         }
         let is_name = to.host.name().is_some();
         let passes = (self.mode == PolicyMode::AuditOnly && is_name)
@@ -108,15 +108,21 @@ impl CompiledPolicy {
         bindings.any(|binding| binding.reach(to, method, path) == Reach::Bound)
     }
 
-    /// The rule that lets a request pass, or what does instead of one.
-    pub(super) fn allowing_rule(&self, to: &Destination, method: &str, path: &str) -> String {
+    /// The rule that lets a request pass, or what does instead of one; and the policy that is of.
+    #[must_use]
+    pub(crate) fn allowing_rule(
+        &self,
+        to: &Destination,
+        method: &str,
+        path: &str,
+    ) -> (String, Option<&str>) {
         let mut rules = self.rules_about(&to.host);
         let rule = rules.find(|rule| rule.effect == Effect::Allow && rule.covers(method, path));
         let binding = self.bindings.iter().find(|binding| binding.is_at(to));
         match (rule, binding) {
-            (Some(rule), _) => rule.id.clone(),
-            (None, Some(binding)) => binding.rule_id(),
-            (None, None) => RULE_AUDIT_ONLY.to_owned(),
+            (Some(rule), _) => (rule.id.clone(), rule.policy_id.as_deref()),
+            (None, Some(binding)) => (binding.rule_id(), None),
+            (None, None) => (RULE_AUDIT_ONLY.to_owned(), self.mode_policy_id.as_deref()),
         }
     }
 
@@ -133,7 +139,7 @@ impl CompiledPolicy {
         rules.chain(bound).take(ALLOWED_SHOWN_MAX).collect()
     }
 
-    fn denied(&self, to: &Destination, rule: &str) -> Refusal {
+    fn denied(&self, to: &Destination, rule: &CompiledRule) -> Refusal {
         let message = format!(
             "A rule of this sandbox refuses this request to {}.",
             to.host
@@ -152,7 +158,8 @@ impl CompiledPolicy {
             PolicyMode::AuditOnly => vec!["what no deny rule is about".to_owned()],
         };
         Refusal::new(RefusalCode::HostDenied, message, hint)
-            .by_rule(rule)
+            .by_rule(&rule.id)
+            .of_policy(rule.policy_id.as_deref())
             .with_allowed(allowed)
     }
 
@@ -163,6 +170,7 @@ impl CompiledPolicy {
         );
         Refusal::new(RefusalCode::HostNotAllowed, message, self.how_to_ask(to))
             .by_rule(RULE_ENFORCE)
+            .of_policy(self.mode_policy_id.as_deref())
             .with_allowed(self.allowed_for(&to.host))
     }
 

@@ -154,7 +154,7 @@ impl CompiledPolicy {
             transport: decided.as_ref().ok().map(|how| (*how).to_owned()),
             rule: match refusal {
                 Some(refusal) => refusal.rule(),
-                None => self.allowing_rule(to, method, path),
+                None => self.allowing_rule(to, method, path).0,
             },
             code: refusal.map(|refusal| refusal.code.as_str().to_owned()),
             message: refusal.map(|refusal| refusal.message.clone()),

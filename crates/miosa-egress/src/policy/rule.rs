@@ -12,6 +12,8 @@ use super::path::PathPattern;
 #[derive(Debug)]
 pub(super) struct CompiledRule {
     pub id: String,
+    /// The policy it was added to.
+    pub policy_id: Option<String>,
     pub effect: Effect,
     /// What it is about, for people: methods, host and path as they were written.
     pub text: String,
@@ -37,6 +39,7 @@ impl CompiledRule {
         };
         Some(Self {
             id: rule.id.clone(),
+            policy_id: rule.policy_id.clone(),
             effect: rule.effect,
             text: describe(rule),
             host: HostPattern::parse(&rule.host)?,
@@ -121,6 +124,7 @@ mod tests {
     fn rule(host: &str) -> Option<CompiledRule> {
         CompiledRule::compile(&Rule {
             id: "r".into(),
+            policy_id: None,
             host: host.into(),
             effect: Effect::Allow,
             methods: Vec::new(),

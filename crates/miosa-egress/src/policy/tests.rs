@@ -76,6 +76,7 @@ fn make_source() -> SandboxPolicy {
         generation: 7,
         tenant_id: "t".into(),
         mode: PolicyMode::AuditOnly,
+        mode_policy_id: None,
         rules: Vec::new(),
         bindings: vec![
             binding(
@@ -107,6 +108,7 @@ fn make_source() -> SandboxPolicy {
 pub(crate) fn rule(host: &str, effect: Effect, methods: &[&str], path: Option<&str>) -> Rule {
     Rule {
         id: format!("{effect:?} {host}"),
+        policy_id: None,
         host: host.into(),
         effect,
         methods: methods.iter().map(ToString::to_string).collect(),

@@ -173,8 +173,10 @@ mod tests {
             generation: 1,
             tenant_id: "t".to_owned(),
             mode: PolicyMode::AuditOnly,
+            mode_policy_id: None,
             rules: vec![Rule {
                 id: "r".to_owned(),
+                policy_id: None,
                 host: "8.8.0.0/16".to_owned(),
                 effect: Effect::Deny,
                 methods: Vec::new(),

@@ -63,6 +63,7 @@ fn next(policy: &SandboxPolicy) -> SandboxPolicy {
 fn deny(host: &str) -> Rule {
     Rule {
         id: "r1".to_owned(),
+        policy_id: None,
         host: host.to_owned(),
         effect: Effect::Deny,
         methods: Vec::new(),

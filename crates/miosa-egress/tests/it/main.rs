@@ -7,6 +7,7 @@
 
 mod client;
 mod curl;
+mod decided;
 mod granted;
 mod hostile;
 mod lifecycle;

@@ -23,6 +23,7 @@ struct Scene {
 fn rule(host: &str, effect: Effect) -> Rule {
     Rule {
         id: format!("about-{host}"),
+        policy_id: None,
         host: host.to_owned(),
         effect,
         methods: Vec::new(),

@@ -27,6 +27,7 @@ async fn an_allowed_host_is_tunnelled_and_its_tunnel_cut_when_it_is_bound() {
     policy.mode = PolicyMode::Enforce;
     policy.rules.push(Rule {
         id: "r1".to_owned(),
+        policy_id: None,
         host: HOST.to_owned(),
         effect: Effect::Allow,
         methods: Vec::new(),

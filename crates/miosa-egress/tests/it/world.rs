@@ -277,6 +277,7 @@ pub fn audit_only(bindings: Vec<BindingPolicy>) -> SandboxPolicy {
         generation: 1,
         tenant_id: "tenant-1".to_owned(),
         mode: PolicyMode::AuditOnly,
+        mode_policy_id: None,
         rules: Vec::new(),
         bindings,
     }

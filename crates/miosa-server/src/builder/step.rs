@@ -202,6 +202,7 @@ fn policy(app: &App, tenant_id: &str, hosts: &[String]) -> SandboxPolicy {
     });
     let rule = |(at, host)| Rule {
         id: format!("build:{at}"),
+        policy_id: None,
         host,
         effect: Effect::Allow,
         methods: Vec::new(),
@@ -211,6 +212,7 @@ fn policy(app: &App, tenant_id: &str, hosts: &[String]) -> SandboxPolicy {
         generation: 1,
         tenant_id: tenant_id.to_owned(),
         mode: PolicyMode::Enforce,
+        mode_policy_id: None,
         rules: hosts
             .iter()
             .cloned()

@@ -15,6 +15,8 @@ use crate::{ApiError, App};
 
 /// Named as what set the mode when `metadata.network_policy` did.
 const METADATA: &str = "metadata.network_policy";
+/// And when nothing did.
+const DEFAULT: &str = "default";
 
 /// What holds for one sandbox.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,10 +39,17 @@ impl Effective {
         Ok(compose(row, &policies, &rules))
     }
 
+    /// The policy that set the mode; none where no policy did.
+    pub fn policy_id(&self) -> Option<&str> {
+        let is_policy = self.set_by != METADATA && self.set_by != DEFAULT;
+        is_policy.then_some(self.set_by.as_str())
+    }
+
     /// The rules as the broker takes them.
     pub fn broker_rules(&self) -> Vec<Rule> {
         let rule = |rule: &EgressRule| Rule {
             id: rule.id.clone(),
+            policy_id: rule.policy_id.clone(),
             host: rule.host.clone(),
             effect: rule.effect,
             methods: rule.methods.clone(),
@@ -96,7 +105,7 @@ fn mode(
     if let Some(workspace) = &row.workspace_id {
         above.extend(of("workspace", workspace));
     }
-    let nothing = (PolicyMode::AuditOnly, "default".to_owned());
+    let nothing = (PolicyMode::AuditOnly, DEFAULT.to_owned());
     strictest(&above).unwrap_or(nothing)
 }
 

@@ -191,6 +191,7 @@ impl ListenerEntry {
         rules
             .map(|(index, rule)| Rule {
                 id: format!("rule:{}", index + 1),
+                policy_id: None,
                 host: rule.host.clone(),
                 effect: rule.effect,
                 methods: rule.methods.clone(),

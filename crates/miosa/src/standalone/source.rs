@@ -71,6 +71,7 @@ fn listeners(
             generation,
             tenant_id: OWNER.to_owned(),
             mode: entry.mode,
+            mode_policy_id: None,
             rules: entry.rules(),
             bindings: bindings.collect::<Result<_, _>>()?,
         };

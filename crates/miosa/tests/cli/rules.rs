@@ -13,8 +13,10 @@ fn compiled(
         generation: 1,
         tenant_id: "t".to_owned(),
         mode: PolicyMode::Enforce,
+        mode_policy_id: None,
         rules: vec![Rule {
             id: "r".to_owned(),
+            policy_id: None,
             host: host.to_owned(),
             effect: Effect::Allow,
             methods: methods.to_vec(),
