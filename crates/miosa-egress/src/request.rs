@@ -37,6 +37,7 @@ impl Received {
     /// When it names another host, could be read in two ways, or tries to leave HTTP.
     pub fn new(destination: &Destination, parts: Parts) -> Result<Self, Refusal> {
         check_size(&parts)?;
+        check_names(&parts)?;
         let trusted = is_off(Defence::Authority)
             .then(|| named_by_caller(destination, &parts))
             .flatten();
@@ -106,6 +107,18 @@ fn check_size(parts: &Parts) -> Result<(), Refusal> {
         message,
         "Send fewer or shorter headers.",
     ))
+}
+
+/// What the parser of HTTP/2 takes beyond a token would stand in a line of HTTP/1 as it is.
+fn check_names(parts: &Parts) -> Result<(), Refusal> {
+    if parts.version == Version::HTTP_2
+        && parts.headers.keys().any(|name| name.as_str().contains('"'))
+    {
+        return Err(malformed(
+            "The name of a header field holds a quotation mark.",
+        ));
+    }
+    Ok(())
 }
 
 /// `https://host?query` and `*` have no path of their own: what was judged would not be what is sent.

@@ -207,3 +207,17 @@ fn heads_at_their_limits() {
     assert_eq!(with_bytes(BROKER_HEAD_BYTES_MAX), None);
     assert_eq!(with_bytes(BROKER_HEAD_BYTES_MAX + 1), Some(HeadTooLarge));
 }
+
+/// HTTP/2's parser takes a quotation mark in a field's name, which in HTTP/1 no parser needs to.
+#[test]
+fn names_of_fields_that_are_no_tokens() {
+    let quoted = http::HeaderName::from_lowercase(b"x\"a").expect("as the parser of HTTP/2 does");
+    let mut parts = head("GET", "https://a.test/", &[]);
+    parts.version = Version::HTTP_2;
+    let to = https("a.test");
+    assert_eq!(check(&to, parts.clone()), None);
+    parts
+        .headers
+        .insert(quoted, HeaderValue::from_static("http"));
+    assert_eq!(check(&to, parts), Some(MalformedRequest));
+}
