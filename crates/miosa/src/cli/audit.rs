@@ -196,6 +196,7 @@ async fn list(args: List, client: &Client, printer: &Printer) -> Result<ExitCode
             "MCP",
             "DECISION",
             "CONNECTOR",
+            "RULE",
             "CODE",
         ],
         rows: events.into_iter().map(row).collect(),
@@ -219,6 +220,7 @@ fn row(event: AuditEvent) -> Vec<String> {
         dash(mcp(event.mcp_method, event.mcp_name)),
         event.effect,
         dash(event.connector),
+        dash(event.rule_id),
         dash(event.code),
     ]
 }
