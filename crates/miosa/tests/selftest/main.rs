@@ -29,7 +29,7 @@ const MUTATIONS: &[(&[&str], &[&str])] = &[
     (&["redact-headers"], &["97"]),
     (&["compression"], &["100", "144"]),
     (&["strict-framing"], &["61", "62"]),
-    (&["owner"], &["91"]),
+    (&["owner"], &["91", "117"]),
     (&["generation"], &["112", "113"]),
     (&["require-placeholder"], &["52"]),
     (&["upgrade"], &["68"]),
