@@ -9,6 +9,7 @@
 pub mod main_job;
 pub mod mcp;
 pub mod model;
+pub mod npm;
 pub mod protocols;
 pub mod provider;
 pub mod registries;

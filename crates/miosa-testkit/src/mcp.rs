@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::process::{Child, Command};
+
+use crate::npm;
 
 /// The package and the version the tests were written against.
 const PACKAGE: &str = "@modelcontextprotocol/server-everything";
@@ -26,13 +28,15 @@ pub struct McpServer {
 
 /// Starts the server, installing it from npm into `cache` when it is not there.
 pub async fn start(cache: &Path) -> Result<McpServer> {
-    let program = install(cache).await?;
+    let packages = [format!("{PACKAGE}@{VERSION}")];
+    let packages = packages.each_ref().map(String::as_str);
+    let libraries = npm::install(cache, &format!("mcp-{VERSION}"), &packages).await?;
     let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
         .await?
         .local_addr()?
         .port();
     let child = Command::new("node")
-        .arg(&program)
+        .arg(libraries.join(PACKAGE).join("dist/index.js"))
         .arg("streamableHttp")
         .env("PORT", port.to_string())
         .stdin(Stdio::null())
@@ -47,7 +51,7 @@ pub async fn start(cache: &Path) -> Result<McpServer> {
         .context("the MCP server does not listen")?;
     Ok(McpServer {
         address,
-        libraries: folder(cache).join("node_modules"),
+        libraries,
         _child: child,
     })
 }
@@ -56,40 +60,4 @@ async fn listening(address: SocketAddr) {
     while TcpStream::connect(address).await.is_err() {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-}
-
-fn folder(cache: &Path) -> PathBuf {
-    cache.join(format!("mcp-{VERSION}"))
-}
-
-async fn install(cache: &Path) -> Result<PathBuf> {
-    let folder = folder(cache);
-    let program = folder
-        .join("node_modules")
-        .join(PACKAGE)
-        .join("dist/index.js");
-    if program.exists() {
-        return Ok(program);
-    }
-    fs_err::create_dir_all(&folder)?;
-    let output = Command::new("npm")
-        .args([
-            "install",
-            "--no-audit",
-            "--no-fund",
-            "--ignore-scripts",
-            "--prefix",
-        ])
-        .arg(&folder)
-        .arg(format!("{PACKAGE}@{VERSION}"))
-        .output()
-        .await
-        .context("cannot start npm: install Node.js 20 or newer")?;
-    if !output.status.success() {
-        bail!(
-            "npm could not install {PACKAGE}: {}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-    }
-    Ok(program)
 }

@@ -5,6 +5,8 @@
 mod messages;
 mod responses;
 
+use std::net::{Ipv4Addr, SocketAddr};
+
 use anyhow::Result;
 use axum::Router;
 use axum::extract::{Request, State};
@@ -12,6 +14,8 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::{StatusCode, header};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 use crate::authority::Authority;
 use crate::provider::Log;
@@ -20,8 +24,9 @@ use crate::tls::{self, Server};
 /// One answer of the model.
 #[derive(Debug, Clone)]
 pub enum Step {
-    /// A call of the first offered tool whose name ends like this, with this input. The text
-    /// `{{result}}` in the input stands for the last tool result.
+    /// A call of the first offered tool whose name ends like this, with this input. In the input
+    /// `{{result}}` stands for the last tool result, and `{{first.id}}` for the field `id` of the first,
+    /// read as JSON.
     Tool {
         /// End of the tool's name, e.g. `__echo` or `Write`.
         name_ends_with: String,
@@ -71,6 +76,21 @@ pub struct Model {
     pub server: Server,
 }
 
+/// A running model without TLS; it ends when this value goes.
+pub struct PlainModel {
+    /// Requests it saw.
+    pub log: Log,
+    /// Where it listens.
+    pub address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Drop for PlainModel {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
 #[derive(Clone)]
 struct Scripted {
     key: String,
@@ -79,21 +99,21 @@ struct Scripted {
 }
 
 impl Scripted {
-    /// The step of the conversation after this many tool results, with `{{result}}` filled in.
-    fn step(&self, conversation: &Value, results: usize, last: &str) -> Step {
+    /// The step of the conversation after these tool results, with what refers to them filled in.
+    fn step(&self, conversation: &Value, results: &[String]) -> Step {
         let text = conversation.to_string();
         let steps = self
             .scripts
             .iter()
             .find(|script| text.contains(&script.when))
             .map(|script| &script.steps);
-        match steps.and_then(|steps| steps.get(results).or_else(|| steps.last())) {
+        match steps.and_then(|steps| steps.get(results.len()).or_else(|| steps.last())) {
             Some(Step::Tool {
                 name_ends_with,
                 input,
             }) => Step::Tool {
                 name_ends_with: name_ends_with.clone(),
-                input: fill(input, last),
+                input: fill(input, results),
             },
             Some(text) => text.clone(),
             None => Step::Text("done".to_owned()),
@@ -113,16 +133,42 @@ impl Scripted {
     }
 }
 
-fn fill(input: &Value, last: &str) -> Value {
+fn fill(input: &Value, results: &[String]) -> Value {
     match input {
-        Value::String(text) => Value::String(text.replace("{{result}}", last)),
-        Value::Array(items) => items.iter().map(|item| fill(item, last)).collect(),
+        Value::String(text) => Value::String(filled(text, results)),
+        Value::Array(items) => items.iter().map(|item| fill(item, results)).collect(),
         Value::Object(fields) => fields
             .iter()
-            .map(|(name, value)| (name.clone(), fill(value, last)))
+            .map(|(name, value)| (name.clone(), fill(value, results)))
             .collect(),
         other => other.clone(),
     }
+}
+
+fn filled(text: &str, results: &[String]) -> String {
+    let field = text
+        .strip_prefix("{{first.")
+        .and_then(|rest| rest.strip_suffix("}}"));
+    let Some(field) = field else {
+        return text.replace("{{result}}", results.last().map_or("", String::as_str));
+    };
+    let first: Value = results
+        .first()
+        .and_then(|first| serde_json::from_str(first).ok())
+        .unwrap_or_default();
+    first[field].as_str().unwrap_or_default().to_owned()
+}
+
+/// Starts a model on loopback in the clear, for agents of this machine that are told its address.
+pub async fn start_plain(key: &str, scripts: Vec<Script>) -> Result<PlainModel> {
+    let log = Log::default();
+    let router = router(key, scripts, &log);
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
+    let address = listener.local_addr()?;
+    let task = tokio::spawn(async move {
+        axum::serve(listener, router).await.ok();
+    });
+    Ok(PlainModel { log, address, task })
 }
 
 /// Starts a model under these host names that accepts only `key`.
@@ -133,12 +179,18 @@ pub async fn start(
     scripts: Vec<Script>,
 ) -> Result<Model> {
     let log = Log::default();
+    let router = router(key, scripts, &log);
+    let server = tls::serve(router, authority.server(hosts, true)?).await?;
+    Ok(Model { log, server })
+}
+
+fn router(key: &str, scripts: Vec<Script>, log: &Log) -> Router {
     let state = Scripted {
         key: key.to_owned(),
         scripts,
         log: log.clone(),
     };
-    let router = Router::new()
+    Router::new()
         .route("/", get(|| async { "a scripted model" }))
         .route("/v1/models", get(models))
         .route("/v1/models/echo", get(echo))
@@ -148,9 +200,7 @@ pub async fn start(
             post(|| async { axum::Json(json!({"input_tokens": 1})) }),
         )
         .route("/v1/responses", post(responses::answer))
-        .with_state(state);
-    let server = tls::serve(router, authority.server(hosts, true)?).await?;
-    Ok(Model { log, server })
+        .with_state(state)
 }
 
 async fn models(State(model): State<Scripted>, request: Request) -> Response {

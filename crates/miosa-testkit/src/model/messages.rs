@@ -17,14 +17,14 @@ pub async fn answer(State(model): State<Scripted>, request: Request) -> Response
         .flatten()
         .filter_map(|tool| tool["name"].as_str())
         .collect();
-    let (results, last) = results(&body);
+    let results = results(&body);
     let block = if tools.is_empty() {
         text("a title")
     } else {
         block(
-            &model.step(&body["messages"], results, &last),
+            &model.step(&body["messages"], &results),
             &tools,
-            results,
+            results.len(),
         )
     };
     if body["stream"].as_bool() == Some(true) {
@@ -37,27 +37,24 @@ pub async fn answer(State(model): State<Scripted>, request: Request) -> Response
     }
 }
 
-/// How many tool results the conversation holds, and the text of the last one.
-fn results(body: &Value) -> (usize, String) {
-    let all: Vec<&Value> = body["messages"]
+/// The texts of the tool results that the conversation holds.
+fn results(body: &Value) -> Vec<String> {
+    body["messages"]
         .as_array()
         .into_iter()
         .flatten()
         .filter_map(|message| message["content"].as_array())
         .flatten()
         .filter(|block| block["type"] == "tool_result")
-        .collect();
-    let last = all
-        .last()
-        .map_or_else(String::new, |block| match &block["content"] {
+        .map(|block| match &block["content"] {
             Value::String(text) => text.clone(),
             Value::Array(parts) => parts
                 .iter()
                 .filter_map(|part| part["text"].as_str())
                 .collect(),
             _ => String::new(),
-        });
-    (all.len(), last)
+        })
+        .collect()
 }
 
 fn block(step: &Step, tools: &[&str], results: usize) -> Value {

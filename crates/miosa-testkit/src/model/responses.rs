@@ -11,19 +11,17 @@ pub async fn answer(State(model): State<Scripted>, request: Request) -> Response
         Ok(body) => body,
         Err(response) => return response,
     };
-    let outputs: Vec<&Value> = body["input"]
+    let outputs: Vec<String> = body["input"]
         .as_array()
         .into_iter()
         .flatten()
         .filter(|item| {
             item["type"] == "function_call_output" || item["type"] == "custom_tool_call_output"
         })
+        .map(|item| output_text(&item["output"]))
         .collect();
-    let last = outputs
-        .last()
-        .map_or_else(String::new, |item| output_text(&item["output"]));
     let item = item(
-        &model.step(&body["input"], outputs.len(), &last),
+        &model.step(&body["input"], &outputs),
         &body["tools"],
         outputs.len(),
     );
