@@ -188,3 +188,9 @@ pub const MCP_RULES_MAX: usize = 256;
 pub const MCP_RULE_BYTES_MAX: usize = 256;
 /// Pages of a list of tools that are asked for.
 pub const MCP_TOOL_PAGES_MAX: usize = 20;
+/// How long a tool of `miosa mcp` waits unless it is told otherwise: many clients give a call up after 60 s.
+pub const MCP_TOOL_WAIT_DEFAULT: Duration = Duration::from_secs(45);
+/// How long it waits at most, for clients with more patience; a caller that waits longer asks again.
+pub const MCP_TOOL_WAIT_MAX: Duration = Duration::from_secs(600);
+/// Bytes of one text in a tool's result: it goes into a model's context, which is small and paid for.
+pub const MCP_TOOL_TEXT_BYTES_MAX: usize = 32 * 1024;

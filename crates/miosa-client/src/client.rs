@@ -73,9 +73,7 @@ impl ClientBuilder {
     pub fn build(self, endpoint: Endpoint) -> Result<Client, ClientError> {
         let mut headers = HeaderMap::new();
         if let Some(key) = &self.key {
-            let mut value = header("the API key", "…", &format!("Bearer {key}"))?;
-            value.set_sensitive(true);
-            headers.insert(AUTHORIZATION, value);
+            headers.insert(AUTHORIZATION, authorization(key)?);
         }
         let scopes = [
             ("x-miosa-tenant", "the tenant", &self.tenant),
@@ -122,6 +120,12 @@ impl NoProxyForLoopback for reqwest::ClientBuilder {
     }
 }
 
+fn authorization(key: &str) -> Result<HeaderValue, ClientError> {
+    let mut value = header("the API key", "…", &format!("Bearer {key}"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
 fn header(what: &'static str, shown: &str, value: &str) -> Result<HeaderValue, ClientError> {
     HeaderValue::from_str(value).map_err(|_| ClientError::Argument {
         what,
@@ -134,6 +138,16 @@ impl Client {
     #[must_use]
     pub fn builder() -> ClientBuilder {
         ClientBuilder::default()
+    }
+
+    /// The same client with another key; connections are shared.
+    ///
+    /// # Errors
+    /// [`ClientError::Argument`] when the key cannot stand in a header.
+    pub fn with_key(&self, key: &str) -> Result<Self, ClientError> {
+        let mut client = self.clone();
+        client.headers.insert(AUTHORIZATION, authorization(key)?);
+        Ok(client)
     }
 
     /// The server.

@@ -7,6 +7,7 @@
 
 mod cli;
 mod guest_binary;
+mod mcp;
 mod roles;
 mod standalone;
 

@@ -13,12 +13,12 @@ pub mod error;
 mod identity;
 mod keys;
 mod login;
-mod printer;
-mod runs;
-mod sandbox;
+pub mod printer;
+pub mod runs;
+pub mod sandbox;
 mod secret;
 mod security;
-mod settings;
+pub mod settings;
 mod shell;
 mod templates;
 mod units;
@@ -131,6 +131,9 @@ enum Command {
     /// Operate the server
     #[command(subcommand)]
     Admin(admin::Admin),
+    /// Let MCP clients (Claude Code, Codex, Gemini CLI, …) create and use sandboxes
+    #[command(after_help = crate::mcp::EXAMPLES)]
+    Mcp(crate::mcp::Mcp),
     /// Log in to a server
     #[command(after_help = login::EXAMPLES)]
     Login(login::Login),
@@ -265,6 +268,7 @@ async fn speak(command: Command, globals: &Globals, printer: &Printer) -> Result
         Command::SandboxTemplates(command) => command.run(&client, printer).await,
         Command::Audit(command) => command.run(&client, printer).await,
         Command::Admin(command) => command.run(&client, printer).await,
+        Command::Mcp(args) => crate::mcp::serve(args, &settings, &client, printer).await,
         Command::Whoami(args) => identity::whoami(args, &settings, &client, printer).await,
         Command::Status => identity::status(&settings, &client, printer).await,
         Command::Capabilities => identity::capabilities(&client, printer).await,

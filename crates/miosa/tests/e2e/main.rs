@@ -10,6 +10,7 @@ mod isolation;
 mod lifecycle;
 mod main_job;
 mod mcp;
+mod mcp_server;
 mod network;
 mod preflight;
 mod protocols;
@@ -70,6 +71,10 @@ fn trials(ground: Ground<'_>) -> Vec<Trial> {
         isolation::no_packet_leaves_but_through_the_broker,
         isolation::limits_hold,
         mcp::a_real_client_is_told_why_and_goes_on,
+        mcp_server::the_inspector_orchestrates_over_standard_streams,
+        mcp_server::claude_code_orchestrates,
+        mcp_server::over_http_every_request_needs_a_key,
+        mcp_server::it_listens_to_nobody_it_was_not_told_of,
         network::a_change_holds_at_once_and_on_open_connections,
         network::what_was_refused_is_pending_until_it_is_decided,
         network::why_agrees_with_what_happens,

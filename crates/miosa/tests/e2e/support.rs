@@ -25,6 +25,8 @@ pub struct Stage {
     pub rig: Rig,
     /// Servers of gRPC and WebSocket.
     pub protocols: Protocols,
+    /// Folder that outlives the world.
+    pub cache: PathBuf,
     groups_before: Vec<PathBuf>,
 }
 
@@ -56,7 +58,7 @@ impl Stage {
             folder,
             &Settings {
                 program,
-                cache,
+                cache: cache.clone(),
                 flags,
                 environment: Vec::new(),
             },
@@ -72,6 +74,7 @@ impl Stage {
             world,
             rig,
             protocols,
+            cache,
             groups_before,
         })
     }

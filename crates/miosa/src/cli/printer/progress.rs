@@ -18,7 +18,8 @@ enum Kind {
 }
 
 impl Progress {
-    pub(super) const fn silent() -> Self {
+    /// One that shows nothing.
+    pub const fn silent() -> Self {
         Self {
             kind: Kind::Silent,
             last: String::new(),

@@ -19,7 +19,7 @@ mod service;
 mod snapshot;
 mod transfer;
 mod usage;
-mod wait;
+pub mod wait;
 mod why;
 
 use std::process::ExitCode;
