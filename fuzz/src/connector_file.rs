@@ -32,6 +32,7 @@ pub fn check(data: &[u8]) {
             endpoints: definition.endpoints.clone(),
             places: definition.places.clone(),
             mcp: None,
+            budget: None,
             sealed: Sealed {
                 secret_id: "s".into(),
                 owner: "t".into(),

@@ -12,6 +12,7 @@
 //! | `DELETE /v1/sandboxes/{id}` | forget it: connections cut, placeholders dead → 204 |
 //! | `POST /v1/sandboxes/{id}/explain` | [`Explain`] → [`crate::egress::Explanation`]; nothing is sent |
 //! | `POST /v1/sandboxes/{id}/mcp-tools` | [`AskMcpTools`] → `[`[`McpTool`](crate::mcp::McpTool)`]`; asks the MCP servers |
+//! | `POST /v1/budget-use` | [`AskBudgetUse`](crate::budget::AskBudgetUse) → [`BudgetUse`](crate::budget::BudgetUse) |
 //! | `POST /v1/reveal` | [`Reveal`] → [`Revealed`]; refused (403) for what was sealed as managed |
 //!
 //! * `broker-listeners.sock`, `SOCK_SEQPACKET`, for shims: one [`ListenerHandoff`] as JSON with three
@@ -22,6 +23,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Budget;
 use crate::mcp::McpEndpoint;
 
 /// Name of the server's socket in the run directory.
@@ -118,6 +120,9 @@ pub struct BindingPolicy {
     /// The MCP server it is for, if it is for one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mcp: Option<McpEndpoint>,
+    /// How often it may be used; without it as often as anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
     /// The value, sealed for the broker.
     pub sealed: Sealed,
 }
@@ -419,6 +424,9 @@ refusals! {
     UpgradeNotAllowed = "EGRESS_UPGRADE_NOT_ALLOWED", 403;
     /// Too many connections or requests of this sandbox.
     TooManyRequests = "EGRESS_TOO_MANY_REQUESTS", 429;
+    /// The tenant or the sandbox used a managed connector as often as the operator allows; `Retry-After` says when
+    /// it may again.
+    BudgetSpent = "EGRESS_BUDGET_SPENT", 429;
     /// A head over its limit.
     HeadTooLarge = "EGRESS_HEAD_TOO_LARGE", 431;
 }

@@ -12,6 +12,7 @@
 pub mod audit;
 pub mod audit_chain;
 pub mod broker;
+pub mod budget;
 pub mod connector;
 pub mod egress;
 pub mod env;

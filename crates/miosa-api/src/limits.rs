@@ -194,3 +194,6 @@ pub const MCP_TOOL_WAIT_DEFAULT: Duration = Duration::from_secs(45);
 pub const MCP_TOOL_WAIT_MAX: Duration = Duration::from_secs(600);
 /// Bytes of one text in a tool's result: it goes into a model's context, which is small and paid for.
 pub const MCP_TOOL_TEXT_BYTES_MAX: usize = 32 * 1024;
+/// Accounts of budgets that the broker counts at a time, each of a connector and a tenant or sandbox: more than
+/// that is a tenant that makes sandboxes without end, and a map that fills memory.
+pub const BUDGET_COUNTERS_MAX: usize = 100_000;

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::audit::AuditLog;
+use crate::budget::Budgets;
 use crate::ca::SandboxCa;
 use crate::lanes::Lanes;
 use crate::policy::CompiledPolicy;
@@ -30,6 +31,7 @@ pub struct Broker {
     opening_key: OpeningKey,
     upstream: Arc<Upstream>,
     audit: AuditLog,
+    budgets: Arc<Budgets>,
     lanes: Lanes,
     cancel: CancellationToken,
     tasks: TaskTracker,
@@ -63,6 +65,7 @@ impl Broker {
         opening_key: OpeningKey,
         upstream: Upstream,
         audit: AuditLog,
+        budgets: Arc<Budgets>,
         lanes: Lanes,
         cancel: CancellationToken,
     ) -> Self {
@@ -71,6 +74,7 @@ impl Broker {
             opening_key,
             upstream: Arc::new(upstream),
             audit,
+            budgets,
             lanes,
             cancel,
             tasks: TaskTracker::new(),
@@ -260,6 +264,11 @@ impl Broker {
     /// The audit.
     pub fn audit(&self) -> &AuditLog {
         &self.audit
+    }
+
+    /// How often managed connectors were used.
+    pub fn budgets(&self) -> &Budgets {
+        &self.budgets
     }
 
     /// The threads that serve connections.

@@ -13,6 +13,7 @@ use futures_util::StreamExt;
 use miosa_api::broker::{
     AskMcpTools, BrokerStatus, Explain, PolicyApplied, Reveal, Revealed, SandboxPolicy, Scanned,
 };
+use miosa_api::budget::{AskBudgetUse, BudgetUse};
 use miosa_api::egress::Explanation;
 use miosa_api::error::{ErrorBody, ErrorDetail};
 use miosa_api::limits::{JSON_BODY_BYTES_MAX, PREFLIGHT_SEARCH_BYTES_MAX};
@@ -32,6 +33,7 @@ pub fn router(broker: Arc<Broker>) -> Router {
         .route("/v1/sandboxes/{id}", put(apply).delete(forget))
         .route("/v1/sandboxes/{id}/explain", post(explain))
         .route("/v1/sandboxes/{id}/mcp-tools", post(mcp_tools))
+        .route("/v1/budget-use", post(budget_use))
         .route("/v1/reveal", post(reveal))
         .layer(DefaultBodyLimit::max(JSON_BODY_BYTES_MAX))
         .merge(
@@ -129,6 +131,13 @@ async fn mcp_tools(
             format!("{} {}", refusal.message, refusal.hint),
         )
     })
+}
+
+async fn budget_use(
+    State(broker): State<Arc<Broker>>,
+    Json(asked): Json<AskBudgetUse>,
+) -> Json<BudgetUse> {
+    Json(broker.budgets().used(&asked.connector_id, &asked.tenant_id))
 }
 
 async fn reveal(

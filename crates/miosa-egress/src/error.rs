@@ -39,6 +39,15 @@ pub enum EgressError {
     /// The threads that serve connections could not be started.
     #[error("cannot start threads for connections")]
     Lanes(#[source] io::Error),
+    /// The counts of budgets cannot be read.
+    #[error("cannot read the counts of budgets in {}; without it every budget begins anew: move it away if that is meant", path.display())]
+    Budgets {
+        /// The file.
+        path: PathBuf,
+        /// Why it failed.
+        #[source]
+        source: io::Error,
+    },
     /// The audit file cannot be appended to.
     #[error("cannot open the audit file {}", path.display())]
     Audit {

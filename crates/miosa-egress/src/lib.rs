@@ -9,6 +9,7 @@ mod accept;
 mod audit;
 mod body;
 mod broker;
+mod budget;
 mod ca;
 mod config;
 mod connection;

@@ -5,7 +5,7 @@
 //! a placeholder nor a value is ever repeated.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 use miosa_api::broker::RefusalCode;
 use serde_json::{Value, json};
@@ -32,6 +32,8 @@ pub struct Refusal {
     pub allowed: Vec<String>,
     /// Asks the client for `Authorization: Basic`: some (git) send their credential only when asked.
     pub basic_challenge: bool,
+    /// Seconds after which the same request may pass.
+    pub retry_after_secs: Option<u64>,
     /// Requests of JSON-RPC it answers; then its text is an error of that protocol, which clients show.
     pub rpc: RpcAnswer,
 }
@@ -68,6 +70,7 @@ impl Refusal {
             policy_id: None,
             allowed: Vec::new(),
             basic_challenge: false,
+            retry_after_secs: None,
             rpc: RpcAnswer::default(),
         }
     }
@@ -97,6 +100,13 @@ impl Refusal {
     #[must_use]
     pub fn with_basic_challenge(mut self) -> Self {
         self.basic_challenge = true;
+        self
+    }
+
+    /// Says when the same request may pass.
+    #[must_use]
+    pub const fn with_retry_after(mut self, secs: u64) -> Self {
+        self.retry_after_secs = Some(secs);
         self
     }
 
@@ -176,6 +186,9 @@ impl Refusal {
             "x-miosa-refusal",
             HeaderValue::from_static(self.code.as_str()),
         );
+        if let Some(secs) = self.retry_after_secs {
+            headers.insert(RETRY_AFTER, HeaderValue::from(secs));
+        }
         if self.basic_challenge {
             let challenge = HeaderValue::from_static("Basic realm=\"miosa\"");
             headers.insert(WWW_AUTHENTICATE, challenge);

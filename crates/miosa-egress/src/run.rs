@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::audit::AuditLog;
 use crate::broker::Broker;
+use crate::budget::Budgets;
 use crate::config::Config;
 use crate::error::EgressError;
 use crate::lanes::Lanes;
@@ -32,6 +33,8 @@ pub struct Process {
     pub broker: Arc<Broker>,
     cancel: CancellationToken,
     audit_writer: JoinHandle<()>,
+    budgets: Arc<Budgets>,
+    budgets_keeper: JoinHandle<()>,
 }
 
 impl Process {
@@ -53,13 +56,27 @@ impl Process {
         let upstream = Upstream::new(config)?;
         step()?;
         let (audit, audit_writer) = AuditLog::open(&config.audit_file)?;
+        // After the audit, whose lock says that no other broker still counts.
+        let budgets = Arc::new(Budgets::open(&config.audit_file)?);
         let cancel = CancellationToken::new();
+        let keeping = Arc::clone(&budgets);
+        let until = cancel.clone();
+        let budgets_keeper = tokio::spawn(async move { keeping.keep(until).await });
         let lanes = Lanes::start().map_err(EgressError::Lanes)?;
-        let broker = Broker::new(opening_key, upstream, audit, lanes, cancel.clone());
+        let broker = Broker::new(
+            opening_key,
+            upstream,
+            audit,
+            Arc::clone(&budgets),
+            lanes,
+            cancel.clone(),
+        );
         Ok(Self {
             broker: Arc::new(broker),
             cancel,
             audit_writer,
+            budgets,
+            budgets_keeper,
         })
     }
 
@@ -69,6 +86,8 @@ impl Process {
             broker,
             cancel,
             audit_writer,
+            budgets,
+            budgets_keeper,
         } = self;
         cancel.cancel();
         broker.tasks().close();
@@ -81,6 +100,9 @@ impl Process {
                 "tasks were cut off at the end"
             );
         }
+        // While the audit's lock is held: the next broker reads what is written here.
+        budgets_keeper.await.ok();
+        budgets.keep_now();
         drop(broker);
         // The writer ends when the last record is gone; what is cut off may hold one.
         tokio::time::timeout(SHUTDOWN_MAX, audit_writer).await.ok();

@@ -84,6 +84,12 @@ async fn pass(
     if body.is_none() && !service.is_in_force(&generation) {
         return Err(policy_changed());
     }
+    if let Err(refusal) = affordable(service, &generation, &cleared) {
+        if let Some(body) = body {
+            pass_over(body).await;
+        }
+        return Err(refusal);
+    }
     record.allow(cleared.allowed_by());
     let opener = |binding: &BindingPolicy| generation.open(&service.peer.broker, binding);
     let substituted = match cleared.substitute(&opener) {
@@ -101,6 +107,24 @@ async fn pass(
         exchange,
     };
     send(service, &generation, substituted, payload, record).await
+}
+
+/// Counts the use of a credential that has a budget: last of all that is decided, so that what is refused
+/// costs nothing.
+fn affordable(
+    service: &Service,
+    generation: &Generation,
+    cleared: &mcp::Cleared,
+) -> Result<(), Refusal> {
+    let Some(binding) = cleared.binding() else {
+        return Ok(());
+    };
+    let (tenant, sandbox) = (&generation.source.tenant_id, &service.peer.sandbox.id);
+    service
+        .peer
+        .broker
+        .budgets()
+        .spend(binding, tenant, sandbox)
 }
 
 fn policy_changed() -> Refusal {

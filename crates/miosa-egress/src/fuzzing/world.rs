@@ -39,6 +39,7 @@ fn binding(index: usize, methods: &[&str], path: &str, place: Place) -> BindingP
         }],
         places: vec![place],
         mcp: None,
+        budget: None,
         sealed: Sealed {
             secret_id: format!("s{index}"),
             owner: "t".into(),

@@ -11,7 +11,7 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, response};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
-use miosa_api::broker::RefusalCode;
+use miosa_api::broker::{BindingPolicy, RefusalCode};
 use miosa_api::limits::{MCP_REQUEST_BYTES_MAX, MCP_REQUEST_TIMEOUT};
 use miosa_api::mcp::McpPolicy;
 
@@ -70,6 +70,11 @@ impl Cleared {
     /// The rule that lets it pass, or what does instead of one; and the policy that is of.
     pub(crate) fn allowed_by(&self) -> (String, Option<&str>) {
         self.authorized.allowed_by()
+    }
+
+    /// The binding whose credential will be put in.
+    pub(crate) fn binding(&self) -> Option<&BindingPolicy> {
+        self.authorized.binding()
     }
 
     pub(crate) fn into_authorized(self) -> Authorized {

@@ -168,6 +168,9 @@ impl Asker<'_> {
             .policy
             .authorize(Received::new(to, parts)?)?;
         let cleared = Cleared::of_own_message(authorized);
+        let tenant = &self.generation.source.tenant_id;
+        let budgets = self.broker.budgets();
+        budgets.spend(self.binding, tenant, self.sandbox)?;
         record.allow(cleared.allowed_by());
         record.set_credential(&self.binding.connector, &self.binding.binding_id);
         let substituted =

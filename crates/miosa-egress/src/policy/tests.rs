@@ -42,6 +42,7 @@ pub(crate) fn binding(
     let id = format!("b{index}");
     let value = SecretValue::parse(CANARY).unwrap();
     BindingPolicy {
+        budget: None,
         sealed: KEY.sealing_key().seal(&value, &id, "t", 1, false).unwrap(),
         binding_id: id,
         connector: format!("test/c{index}"),

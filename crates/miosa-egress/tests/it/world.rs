@@ -223,6 +223,7 @@ impl World {
                 prefix: "Bearer ".to_owned(),
             }],
             mcp: None,
+            budget: None,
             sealed: sealed.unwrap(),
         }
     }

@@ -159,6 +159,7 @@ fn policy(bound: Bound) -> Option<BindingPolicy> {
         endpoints: definition.endpoints,
         places: definition.places,
         mcp: definition.mcp.map(|server| server.endpoint(narrowed)),
+        budget: None,
         sealed,
     })
 }

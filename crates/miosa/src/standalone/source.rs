@@ -117,6 +117,7 @@ fn bind(
         endpoints: definition.endpoints.clone(),
         places: definition.places.clone(),
         mcp: definition.mcp.as_ref().map(|server| server.endpoint(None)),
+        budget: None,
         sealed,
     })
 }
