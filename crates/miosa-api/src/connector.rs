@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::budget::{Budget, BudgetUse};
 use crate::mcp::McpPolicy;
 
 /// Body of `POST /connect/connectors`.
@@ -63,6 +64,12 @@ pub struct Connector {
     pub default_env_name: String,
     /// Where its credential may go.
     pub endpoints: Vec<String>,
+    /// How often it may be used, where the operator says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<Budget>,
+    /// How often the caller's tenant used it, where it has a budget and one connector is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_used: Option<BudgetUse>,
     /// Version of the secret, from 1; rotation adds one.
     pub version: i64,
     /// When it was made (RFC 3339).
@@ -105,6 +112,16 @@ pub struct CatalogEntry {
 pub struct RotateConnector {
     /// The new secret.
     pub credential: Credential,
+}
+
+/// Body of `POST /admin/connectors/{uid}`. Deliberately neither `Debug` nor `Serialize`.
+#[derive(Clone, Deserialize, utoipa::ToSchema)]
+pub struct SupplyConnector {
+    /// The operator's secret.
+    pub credential: Credential,
+    /// How often it may be used; what was set before stays when absent.
+    #[serde(default)]
+    pub budget: Option<Budget>,
 }
 
 /// Body of `POST /connect/token/{uid}`. All fields are optional and tolerated.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use miosa_api::budget::Budget;
 use miosa_api::connector::{AttachConnector, Binding, CatalogEntry, Connector, TokenAnswer};
 use miosa_api::preflight::{Preflight, PreflightRequest};
 use serde::Serialize;
@@ -143,15 +144,39 @@ impl Client {
         &self,
         uid: &str,
         value: &str,
-    ) -> Result<Answer<Value>, ClientError> {
-        let uid = path_segment("a connector's uid", uid)?;
-        let body = Rotation {
+        budget: Option<&Budget>,
+    ) -> Result<Answer<Connector>, ClientError> {
+        let body = Supply {
             credential: NewCredential::api_key(value),
+            budget,
         };
-        self.post(format!("/admin/connectors/{uid}"))
-            .json(&body)?
+        self.post(managed(uid, "")?).json(&body)?.answer().await
+    }
+
+    /// Says how often a connector that the platform owns may be used.
+    ///
+    /// # Errors
+    /// As [`Client::set_managed_connector`]; `MANAGED_CONNECTOR_NOT_CONFIGURED`.
+    pub async fn set_connector_budget(
+        &self,
+        uid: &str,
+        budget: &Budget,
+    ) -> Result<Answer<Connector>, ClientError> {
+        self.put(managed(uid, "/budget")?)
+            .json(budget)?
             .answer()
             .await
+    }
+
+    /// Takes the token of a connector that the platform owns away, and it off every sandbox.
+    ///
+    /// # Errors
+    /// As [`Client::set_connector_budget`].
+    pub async fn revoke_managed_connector(
+        &self,
+        uid: &str,
+    ) -> Result<Answer<Connector>, ClientError> {
+        self.delete(managed(uid, "")?).answer().await
     }
 
     /// Removes a connector and its secret.
@@ -247,6 +272,18 @@ impl Client {
 #[derive(Serialize)]
 struct Rotation<'a> {
     credential: NewCredential<'a>,
+}
+
+#[derive(Serialize)]
+struct Supply<'a> {
+    credential: NewCredential<'a>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    budget: Option<&'a Budget>,
+}
+
+fn managed(uid: &str, rest: &str) -> Result<String, ClientError> {
+    let uid = path_segment("a connector's uid", uid)?;
+    Ok(format!("/admin/connectors/{uid}{rest}"))
 }
 
 fn connector(uid: &str) -> Result<String, ClientError> {

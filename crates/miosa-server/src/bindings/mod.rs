@@ -142,12 +142,13 @@ pub async fn binding_policies(app: &App, sandbox_id: &str) -> Result<Vec<Binding
 /// Without a definition or a readable value nothing is opened.
 fn policy(bound: Bound) -> Option<BindingPolicy> {
     let narrowed = bound.narrowed();
-    let (Some(definition), Some(sealed), Ok(narrowed)) =
-        (bound.definition, bound.connector.sealed(), narrowed)
+    let budget = bound.connector.budget();
+    let (Some(definition), Some(sealed), Ok(narrowed), Ok(budget)) =
+        (bound.definition, bound.connector.sealed(), narrowed, budget)
     else {
         tracing::error!(
             connector = bound.connector.uid,
-            "a binding without definition or value, or with rules nobody can read, is left out"
+            "a binding without definition or value, or with rules or a budget nobody can read, is left out"
         );
         return None;
     };
@@ -159,7 +160,7 @@ fn policy(bound: Bound) -> Option<BindingPolicy> {
         endpoints: definition.endpoints,
         places: definition.places,
         mcp: definition.mcp.map(|server| server.endpoint(narrowed)),
-        budget: None,
+        budget,
         sealed,
     })
 }

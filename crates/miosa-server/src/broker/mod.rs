@@ -15,6 +15,7 @@ use miosa_api::broker::{
     AskMcpTools, BrokerStatus, CONTROL_SOCKET, Explain, PolicyApplied, Reveal, Revealed,
     SandboxPolicy, Scanned, Sealed,
 };
+use miosa_api::budget::{AskBudgetUse, BudgetUse};
 use miosa_api::egress::Explanation;
 use miosa_api::error::{ErrorBody, ErrorCode, ErrorDetail};
 use miosa_api::mcp::McpTool;
@@ -148,6 +149,20 @@ impl Broker {
         self.ready().await?;
         let path = format!("/v1/sandboxes/{sandbox_id}/mcp-tools");
         self.call(Method::POST, &path, Some(&AskMcpTools { connector }))
+            .await
+    }
+
+    /// What a tenant used of a connector that has a budget.
+    pub async fn budget_use(
+        &self,
+        connector_id: &str,
+        tenant_id: &str,
+    ) -> Result<BudgetUse, ApiError> {
+        let asked = AskBudgetUse {
+            connector_id: connector_id.to_owned(),
+            tenant_id: tenant_id.to_owned(),
+        };
+        self.call(Method::POST, "/v1/budget-use", Some(&asked))
             .await
     }
 

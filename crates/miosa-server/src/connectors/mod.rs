@@ -8,6 +8,7 @@ mod fault;
 pub mod overlap;
 mod shipped;
 pub mod stored;
+pub mod supply;
 mod validate;
 
 use std::collections::BTreeMap;

@@ -17,10 +17,13 @@ use crate::{ApiError, App, bindings, store};
 /// supplied its token.
 pub async fn find(app: &App, tenant_id: &str, key: &str) -> Result<ConnectorRow, ApiError> {
     if app.catalog.managed(key).is_some() {
-        return connectors::find(&app.pool, PLATFORM, key).await?.ok_or_else(|| {
+        let row = connectors::find(&app.pool, PLATFORM, key).await?;
+        return row.filter(|row| !row.is_revoked()).ok_or_else(|| {
             ApiError::new(
                 ErrorCode::ManagedConnectorNotConfigured,
-                format!("{key} is managed, and the operator of this server has not supplied its token"),
+                format!(
+                    "{key} is managed, and the operator of this server has not supplied its token"
+                ),
             )
             .with_hint("the operator supplies it once with `miosa admin connectors set`")
         });
@@ -30,7 +33,7 @@ pub async fn find(app: &App, tenant_id: &str, key: &str) -> Result<ConnectorRow,
         .ok_or_else(|| not_found(key))
 }
 
-fn not_found(key: &str) -> ApiError {
+pub(super) fn not_found(key: &str) -> ApiError {
     ApiError::new(
         ErrorCode::ConnectorNotFound,
         format!("there is no connector {key}"),
@@ -54,12 +57,17 @@ pub async fn list(app: &App, tenant_id: &str) -> Result<Vec<Connector>, ApiError
 pub async fn get(app: &App, tenant_id: &str, key: &str) -> Result<Connector, ApiError> {
     if let Some(definition) = app.catalog.managed(key) {
         let row = connectors::find(&app.pool, PLATFORM, key).await?;
-        return Ok(managed_view(definition, row.as_ref()));
+        let mut view = managed_view(definition, row.as_ref());
+        if view.budget.is_some() {
+            // What was used is the broker's to know; without it the rest is still true.
+            view.budget_used = app.broker.budget_use(&view.id, tenant_id).await.ok();
+        }
+        return Ok(view);
     }
     find(app, tenant_id, key).await.map(|row| view(app, &row))
 }
 
-fn managed_view(definition: &Definition, row: Option<&ConnectorRow>) -> Connector {
+pub(super) fn managed_view(definition: &Definition, row: Option<&ConnectorRow>) -> Connector {
     let time = |at: fn(&ConnectorRow) -> i64| row.map_or_else(String::new, |row| rfc3339(at(row)));
     Connector {
         id: definition.key().to_owned(),
@@ -68,7 +76,7 @@ fn managed_view(definition: &Definition, row: Option<&ConnectorRow>) -> Connecto
         kind: definition.kind().to_owned(),
         managed: true,
         display_name: definition.display_name.clone(),
-        status: if row.is_some() {
+        status: if row.is_some_and(|row| !row.is_revoked()) {
             "connected"
         } else {
             "not_configured"
@@ -77,6 +85,8 @@ fn managed_view(definition: &Definition, row: Option<&ConnectorRow>) -> Connecto
         scope: PLATFORM.to_owned(),
         default_env_name: definition.default_env_name.clone(),
         endpoints: definition.endpoint_texts(),
+        budget: row.and_then(|row| row.budget().ok().flatten()),
+        budget_used: None,
         version: row.map_or(0, |row| row.version),
         created_at: time(|row| row.created_at),
         updated_at: time(|row| row.updated_at),
@@ -106,6 +116,8 @@ pub fn view(app: &App, row: &ConnectorRow) -> Connector {
         scope: row.scope.clone(),
         default_env_name: definition.map_or_else(String::new, |d| d.default_env_name.clone()),
         endpoints: definition.map_or_else(Vec::new, Definition::endpoint_texts),
+        budget: None,
+        budget_used: None,
         version: row.version,
         created_at: rfc3339(row.created_at),
         updated_at: rfc3339(row.updated_at),
@@ -138,6 +150,7 @@ pub async fn create(
         external_workspace_id: request.external_workspace_id,
         version: 1,
         sealed,
+        budget: None,
         created_at: at_ms,
         updated_at: at_ms,
     };
@@ -244,7 +257,7 @@ fn scope_of(request: &CreateConnector) -> Result<String, ApiError> {
     }
 }
 
-fn parse_secret(
+pub(super) fn parse_secret(
     definition: Option<&Definition>,
     credential: Option<&Credential>,
 ) -> Result<SecretValue, ApiError> {
@@ -263,7 +276,7 @@ fn parse_secret(
 }
 
 /// `owner` is [`PLATFORM`] exactly for managed values, which are sealed as never to be revealed.
-fn seal(
+pub(super) fn seal(
     app: &App,
     secret: &SecretValue,
     id: &str,
@@ -289,7 +302,7 @@ pub async fn rotate(
     replace(app, &row, credential).await
 }
 
-async fn replace(
+pub(super) async fn replace(
     app: &App,
     row: &ConnectorRow,
     credential: &Credential,
@@ -310,30 +323,6 @@ async fn replace(
         .await?
         .ok_or_else(|| not_found(&row.uid))?;
     Ok(view(app, &row))
-}
-
-/// The operator's token of a managed connector, first or new.
-pub async fn supply(app: &App, key: &str, credential: &Credential) -> Result<Connector, ApiError> {
-    let definition = app.catalog.managed(key).ok_or_else(|| not_found(key))?;
-    if let Some(row) = connectors::find(&app.pool, PLATFORM, key).await? {
-        return replace(app, &row, credential).await;
-    }
-    let secret = parse_secret(Some(definition), Some(credential))?;
-    let at_ms = now_ms();
-    let row = ConnectorRow {
-        id: key.to_owned(),
-        owner: PLATFORM.to_owned(),
-        uid: key.to_owned(),
-        provider: definition.provider.clone(),
-        scope: PLATFORM.to_owned(),
-        version: 1,
-        sealed: seal(app, &secret, key, PLATFORM, 1)?,
-        created_at: at_ms,
-        updated_at: at_ms,
-        ..ConnectorRow::default()
-    };
-    connectors::insert(&app.pool, &row).await?;
-    Ok(managed_view(definition, Some(&row)))
 }
 
 /// Detaches a tenant's connector everywhere, then removes it.

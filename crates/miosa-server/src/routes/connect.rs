@@ -3,8 +3,10 @@
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
+use miosa_api::budget::Budget;
 use miosa_api::connector::{
-    CatalogEntry, Connector, CreateConnector, RotateConnector, TokenAnswer, TokenRequest,
+    CatalogEntry, Connector, CreateConnector, RotateConnector, SupplyConnector, TokenAnswer,
+    TokenRequest,
 };
 use miosa_api::error::ErrorBody;
 use miosa_api::{Data, List};
@@ -12,7 +14,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::auth::{Caller, Scope};
-use crate::connectors::{Definition, stored};
+use crate::connectors::{Definition, stored, supply};
 use crate::http::json::{self, Json, Path};
 use crate::http::page;
 use crate::{ApiError, App};
@@ -23,7 +25,8 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(list, create))
         .routes(routes!(get, rotate, delete))
         .routes(routes!(token))
-        .routes(routes!(supply))
+        .routes(routes!(supply, revoke))
+        .routes(routes!(budget))
 }
 
 /// What connectors can be made of (`api_key`), or attached (`managed`).
@@ -125,17 +128,47 @@ async fn token(
     Ok(response)
 }
 
-/// The operator supplies the token of a managed connector, first or new.
+/// The operator supplies the token of a managed connector, first or new, and says how often it may be used.
 #[utoipa::path(post, path = "/admin/connectors/{uid}", tag = "connectors", params(("uid" = String, Path)),
-    request_body = RotateConnector,
-    responses((status = 200, body = Data<Connector>), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody)))]
+    request_body = SupplyConnector,
+    responses((status = 200, body = Data<Connector>), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 422, body = ErrorBody)))]
 async fn supply(
     State(app): State<App>,
     caller: Caller,
     Path(uid): Path<String>,
-    Json(body): Json<RotateConnector>,
+    Json(body): Json<SupplyConnector>,
 ) -> Result<Response, ApiError> {
     caller.require(Scope::Operator)?;
-    let work = async move { stored::supply(&app, &uid, &body.credential).await };
+    let work =
+        async move { supply::supply(&app, &uid, &body.credential, body.budget.as_ref()).await };
+    Ok(json::data(to_its_end(work).await?))
+}
+
+/// How often each tenant and each sandbox may use a managed connector; in force when it answers.
+#[utoipa::path(put, path = "/admin/connectors/{uid}/budget", tag = "connectors", params(("uid" = String, Path)),
+    request_body = Budget,
+    responses((status = 200, body = Data<Connector>), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody),
+        (status = 409, body = ErrorBody), (status = 422, body = ErrorBody)))]
+async fn budget(
+    State(app): State<App>,
+    caller: Caller,
+    Path(uid): Path<String>,
+    Json(body): Json<Budget>,
+) -> Result<Response, ApiError> {
+    caller.require(Scope::Operator)?;
+    let work = async move { supply::set_budget(&app, &uid, &body).await };
+    Ok(json::data(to_its_end(work).await?))
+}
+
+/// Takes the token of a managed connector away, and the connector off every sandbox.
+#[utoipa::path(delete, path = "/admin/connectors/{uid}", tag = "connectors", params(("uid" = String, Path)),
+    responses((status = 200, body = Data<Connector>), (status = 403, body = ErrorBody), (status = 404, body = ErrorBody), (status = 409, body = ErrorBody)))]
+async fn revoke(
+    State(app): State<App>,
+    caller: Caller,
+    Path(uid): Path<String>,
+) -> Result<Response, ApiError> {
+    caller.require(Scope::Operator)?;
+    let work = async move { supply::revoke(&app, &uid).await };
     Ok(json::data(to_its_end(work).await?))
 }

@@ -1,6 +1,7 @@
 //! Connectors: sealed credentials and whose they are.
 
 use miosa_api::broker::Sealed;
+use miosa_api::budget::Budget;
 use sqlx::{AnyPool, FromRow};
 
 /// Owner of what the operator supplies.
@@ -27,8 +28,10 @@ pub struct ConnectorRow {
     pub external_workspace_id: Option<String>,
     /// From 1.
     pub version: i64,
-    /// [`Sealed`] as JSON.
+    /// [`Sealed`] as JSON; empty once the operator revoked it.
     pub sealed: String,
+    /// [`Budget`] as JSON.
+    pub budget: Option<String>,
     /// Milliseconds since 1970.
     pub created_at: i64,
     /// When the secret was last replaced.
@@ -52,6 +55,20 @@ impl ConnectorRow {
         })
     }
 
+    /// How often it may be used.
+    ///
+    /// # Errors
+    /// When it cannot be read: then it may not be used at all.
+    pub fn budget(&self) -> serde_json::Result<Option<Budget>> {
+        self.budget.as_deref().map(serde_json::from_str).transpose()
+    }
+
+    /// Whether the operator took its value away.
+    #[must_use]
+    pub fn is_revoked(&self) -> bool {
+        self.sealed.is_empty()
+    }
+
     /// Whether it is the operator's.
     #[must_use]
     pub fn is_managed(&self) -> bool {
@@ -63,8 +80,8 @@ impl ConnectorRow {
 pub async fn insert(pool: &AnyPool, row: &ConnectorRow) -> Result<(), sqlx::Error> {
     sqlx::query(
         "insert into connectors (id, owner, uid, provider, scope, workspace_id, external_user_id, \
-         external_workspace_id, version, sealed, created_at, updated_at) \
-         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)",
+         external_workspace_id, version, sealed, budget, created_at, updated_at) \
+         values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)",
     )
     .bind(&row.id)
     .bind(&row.owner)
@@ -76,6 +93,7 @@ pub async fn insert(pool: &AnyPool, row: &ConnectorRow) -> Result<(), sqlx::Erro
     .bind(&row.external_workspace_id)
     .bind(row.version)
     .bind(&row.sealed)
+    .bind(&row.budget)
     .bind(row.created_at)
     .bind(row.updated_at)
     .execute(pool)
@@ -129,6 +147,22 @@ pub async fn replace(
     .execute(pool)
     .await?;
     Ok(done.rows_affected() == 1)
+}
+
+/// Replaces what it may be used.
+pub async fn set_budget(
+    pool: &AnyPool,
+    id: &str,
+    budget: Option<&str>,
+    at_ms: i64,
+) -> Result<(), sqlx::Error> {
+    sqlx::query("update connectors set budget = $2, updated_at = $3 where id = $1")
+        .bind(id)
+        .bind(budget)
+        .bind(at_ms)
+        .execute(pool)
+        .await?;
+    Ok(())
 }
 
 /// Removes one that has no binding.

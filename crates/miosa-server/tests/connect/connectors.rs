@@ -1,8 +1,10 @@
+use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::world::World;
+use crate::world::{Answer, Caller, World};
 
 const MANAGED: &str = "/connect/connectors/refero%2Fdesign-research";
+const BUDGET: &str = "/admin/connectors/refero%2Fdesign-research/budget";
 const SECRET: &str = "sk-ant-api03-a-real-looking-secret";
 const AWS_KEYS: &str =
     r#"{"AccessKeyId":"AKIAEXAMPLE012345678","SecretAccessKey":"a-value-long-enough"}"#;
@@ -58,6 +60,44 @@ async fn a_managed_connector_is_there_for_everybody_and_read_by_nobody() {
     ours.delete(MANAGED)
         .await
         .is(403, "MANAGED_PROVIDER_BINDING_ONLY");
+    world.stop().await;
+}
+
+#[tokio::test]
+async fn a_budget_is_the_operators_to_set_and_is_kept_over_a_revocation() {
+    let world = World::start().await;
+    let ours = world.tenant("ours").await;
+    let narrow = world.key(&ours, &["connectors:write"]).await;
+    let supply = "/admin/connectors/refero%2Fdesign-research";
+    let limits = json!({ "per_sandbox": { "per_minute": 5 }, "per_tenant": { "per_day": 100 } });
+    async fn put(caller: &Caller, body: Value) -> Answer {
+        caller.send(Method::PUT, BUDGET, Some(body)).await
+    }
+    put(&ours, limits.clone())
+        .await
+        .is(409, "MANAGED_CONNECTOR_NOT_CONFIGURED");
+    let token = json!({ "value": "the-operators-token" });
+    let body = json!({ "credential": token, "budget": { "per_sandbox": { "per_day": 7 } } });
+    let made = ours.post(supply, body).await;
+    assert_eq!(made.data()["budget"]["per_sandbox"]["per_day"], 7);
+
+    put(&narrow, limits.clone()).await.is(403, "FORBIDDEN");
+    narrow.delete(supply).await.is(403, "FORBIDDEN");
+    let nothing = json!({ "per_sandbox": { "per_day": 0 } });
+    put(&ours, nothing).await.is(422, "VALIDATION_FAILED");
+    let changed = put(&ours, limits.clone()).await;
+    assert_eq!(changed.data()["budget"], limits);
+
+    let gone = ours.delete(supply).await;
+    assert_eq!(gone.data()["status"], "not_configured");
+    ours.delete(supply)
+        .await
+        .is(409, "MANAGED_CONNECTOR_NOT_CONFIGURED");
+    let again = ours.post(supply, json!({ "credential": token })).await;
+    assert_eq!(again.data()["budget"], limits);
+    assert_eq!(again.data()["version"], 3);
+    let unlimited = put(&ours, json!({})).await;
+    assert!(unlimited.data().get("budget").is_none());
     world.stop().await;
 }
 

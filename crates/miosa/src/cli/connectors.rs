@@ -6,13 +6,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Subcommand, ValueEnum};
+use miosa_api::budget::{BudgetLimits, BudgetUsed};
 use miosa_api::connector::Connector;
 use miosa_client::{Client, NewConnector, TokenQuery};
 use serde_json::{Value, json};
 
 use crate::cli::error::{CliError, Result};
 use crate::cli::printer::{Printer, View};
-use crate::cli::secret::{self, SecretSource};
+use crate::cli::secret::SecretSource;
 use crate::cli::settings::Settings;
 
 /// Verbs of connectors.
@@ -240,16 +241,11 @@ fn subject(text: &str) -> Result<Value> {
     }
 }
 
-/// Supplies a managed connector's token from standard input.
-pub async fn set_managed(uid: &str, client: &Client, printer: &Printer) -> Result<ExitCode> {
-    let secret = secret::from_stdin()?;
-    let answer = client.set_managed_connector(uid, &secret).await?;
-    printer.show(&answer, |_| View::Line(format!("{uid} is configured")))?;
-    Ok(ExitCode::SUCCESS)
-}
-
-fn fields(connector: Connector) -> View {
-    View::Fields(vec![
+/// A connector for people; its value is in none of these.
+pub fn fields(connector: Connector) -> View {
+    let budget = connector.budget.unwrap_or_default();
+    let used = connector.budget_used.unwrap_or_default();
+    let mut fields = vec![
         ("uid", connector.uid),
         ("provider", connector.provider),
         ("type", connector.kind),
@@ -260,7 +256,33 @@ fn fields(connector: Connector) -> View {
         ("endpoints", connector.endpoints.join(", ")),
         ("version", connector.version.to_string()),
         ("created", connector.created_at),
-    ])
+    ];
+    if !budget.is_unlimited() {
+        fields.push(("each tenant", limits(budget.per_tenant)));
+        fields.push(("each sandbox", limits(budget.per_sandbox)));
+        fields.push(("used", uses(used.tenant)));
+        for (sandbox, used) in used.sandboxes {
+            fields.push(("used by", format!("{sandbox}: {}", uses(used))));
+        }
+    }
+    View::Fields(fields)
+}
+
+fn limits(limits: BudgetLimits) -> String {
+    let windows = [(limits.per_minute, "minute"), (limits.per_day, "day")];
+    let words = windows.iter().filter_map(|(limit, window)| {
+        let limit = (*limit)?;
+        Some(format!("{limit} requests a {window}"))
+    });
+    let words: Vec<String> = words.collect();
+    if words.is_empty() {
+        return "no limit".to_owned();
+    }
+    words.join(", ")
+}
+
+fn uses(used: BudgetUsed) -> String {
+    format!("{} this minute, {} today", used.this_minute, used.today)
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! server anew. Conditions are waited for, never times.
 
 mod broker;
+mod budgets;
 mod host;
 mod moments;
 mod server;
@@ -53,6 +54,7 @@ fn trials(ground: Ground<'_>) -> Vec<Trial> {
         server::a_running_sandbox_is_found_again,
         server::a_run_ends_with_its_whole_output,
         broker::nothing_passes_without_it,
+        budgets::hold_over_a_killed_broker,
         shim::its_death_is_an_error_that_can_be_deleted,
         moments::of_a_create,
         moments::of_a_stop,

@@ -11,9 +11,9 @@ use miosa_testkit::world::{self, Settings, World};
 use serde_json::Value;
 
 /// The managed connector.
-const MANAGED: &str = "refero/design-research";
+pub const MANAGED: &str = "refero/design-research";
 /// Variable it is attached to.
-const VARIABLE: &str = "REFERO_MCP_TOKEN";
+pub const VARIABLE: &str = "REFERO_MCP_TOKEN";
 /// Prints the status of a request that is 200 only when the broker put the credential in.
 pub const PROBE: &str = r#"curl -s -o /dev/null -w '%{http_code}\n' --max-time 2 -H "Authorization: Bearer $REFERO_MCP_TOKEN" -X POST https://api.refero.design/mcp -H 'content-type: application/json' -H 'accept: application/json, text/event-stream' -d '{"jsonrpc":"2.0","id":1,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"test","version":"1"}}}'"#;
 /// How long anything that is waited for may take.
@@ -25,7 +25,8 @@ pub struct Stage {
     pub world: World,
     /// Ids of sandboxes that were there when a server was killed.
     pub known: BTreeSet<String>,
-    _rig: Rig,
+    /// Provider, model, attacker.
+    pub rig: Rig,
 }
 
 impl Stage {
@@ -54,7 +55,7 @@ impl Stage {
         Ok(Self {
             world,
             known: BTreeSet::new(),
-            _rig: rig,
+            rig,
         })
     }
 
