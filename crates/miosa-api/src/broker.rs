@@ -13,6 +13,8 @@
 //! | `POST /v1/sandboxes/{id}/explain` | [`Explain`] → [`crate::egress::Explanation`]; nothing is sent |
 //! | `POST /v1/sandboxes/{id}/mcp-tools` | [`AskMcpTools`] → `[`[`McpTool`](crate::mcp::McpTool)`]`; asks the MCP servers |
 //! | `POST /v1/budget-use` | [`AskBudgetUse`](crate::budget::AskBudgetUse) → [`BudgetUse`](crate::budget::BudgetUse) |
+//! | `POST /v1/approvals` | [`AskApprovals`](crate::approval::AskApprovals) → `[`[`Approval`](crate::approval::Approval)`]` |
+//! | `POST /v1/approvals/answer` | [`ApprovalAnswer`](crate::approval::ApprovalAnswer) → [`Approval`](crate::approval::Approval) |
 //! | `POST /v1/reveal` | [`Reveal`] → [`Revealed`]; refused (403) for what was sealed as managed |
 //!
 //! * `broker-listeners.sock`, `SOCK_SEQPACKET`, for shims: one [`ListenerHandoff`] as JSON with three
@@ -392,6 +394,10 @@ refusals! {
     SignatureScope = "EGRESS_SIGNATURE_SCOPE", 403;
     /// A message to an MCP server that the connector's rules do not allow.
     McpNotAllowed = "EGRESS_MCP_NOT_ALLOWED", 403;
+    /// A person was asked whether a message to an MCP server may go, and said no.
+    ApprovalDenied = "EGRESS_APPROVAL_DENIED", 403;
+    /// A person has to say whether a message to an MCP server may go, and did not in time.
+    ApprovalMissing = "EGRESS_APPROVAL_MISSING", 403;
     /// A body for an MCP server under rules that is not one plain JSON text.
     McpNotReadable = "EGRESS_MCP_NOT_READABLE", 400;
     /// A body longer than what is inspected.

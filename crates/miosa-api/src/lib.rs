@@ -9,6 +9,7 @@
 //!
 //! No I/O, no runtime, no secrets: a type in this crate may always be logged.
 
+pub mod approval;
 pub mod audit;
 pub mod audit_chain;
 pub mod broker;

@@ -197,3 +197,14 @@ pub const MCP_TOOL_TEXT_BYTES_MAX: usize = 32 * 1024;
 /// Accounts of budgets that the broker counts at a time, each of a connector and a tenant or sandbox: more than
 /// that is a tenant that makes sandboxes without end, and a map that fills memory.
 pub const BUDGET_COUNTERS_MAX: usize = 100_000;
+/// How long a call waits for a person: less than the 60 seconds after which many clients give up, so that the agent
+/// is told and does not guess.
+pub const APPROVAL_WAIT_MAX: Duration = Duration::from_secs(50);
+/// How long a question can be answered, and its answer be used: a person may be at lunch.
+pub const APPROVAL_KEPT: Duration = Duration::from_secs(3600);
+/// Questions of one sandbox at a time: more than that nobody reads one by one.
+pub const APPROVALS_PER_SANDBOX_MAX: usize = 16;
+/// Letters of a reason that an agent is told.
+pub const APPROVAL_REASON_CHARS_MAX: usize = 500;
+/// Bytes of a call's arguments that a person is shown; the answer holds for all of them.
+pub const APPROVAL_ARGUMENTS_SHOWN_MAX: usize = 4096;

@@ -1,7 +1,7 @@
 //! Rules on what may be asked of an MCP server: part of a connector's definition, and of an attachment that
 //! narrows it. One type for the file, the API and the broker.
 //!
-//! INVARIANT: deny beats allow, and what no rule names is refused, except what a session itself needs
+//! INVARIANT: deny beats ask, and ask beats allow, and what no rule names is refused, except what a session itself needs
 //! ([`is_of_session`]). Of several policies for one server each must allow.
 
 use serde::{Deserialize, Serialize};
@@ -15,7 +15,10 @@ use crate::limits::{MCP_RULE_BYTES_MAX, MCP_RULES_MAX};
 pub struct McpPolicy {
     /// What may be asked.
     pub allow: McpRules,
-    /// What may not, whatever `allow` says.
+    /// What may be asked if a person says so, each time anew. What is in here too and in `allow` waits.
+    #[serde(skip_serializing_if = "McpRules::is_empty")]
+    pub ask: McpRules,
+    /// What may not, whatever `allow` and `ask` say.
     pub deny: McpRules,
     /// What arguments of tools must be; all about a tool must hold.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -76,7 +79,8 @@ pub struct McpTool {
     pub name: String,
     /// Whether it may be called.
     pub allowed: bool,
-    /// What decides: `mcp:deny.tools`, `mcp:allow.tools`, or `no-policy`.
+    /// What decides: `mcp:deny.tools`, `mcp:ask.tools` (allowed once a person says so), `mcp:allow.tools`, or
+    /// `no-policy`.
     pub rule: String,
     /// Conditions on its arguments, in words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -123,6 +127,7 @@ impl McpPolicy {
     #[must_use]
     pub fn fault(&self) -> Option<(String, String)> {
         let lists = self.allow.lists("allow").into_iter();
+        let lists = lists.chain(self.ask.lists("ask"));
         let mut lists = lists.chain(self.deny.lists("deny"));
         lists
             .find_map(|(name, list)| list_fault(list).map(|why| (name, why)))

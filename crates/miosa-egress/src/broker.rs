@@ -16,6 +16,7 @@ use miosa_vault::{OpenError, OpeningKey, SecretValue};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::approval::Approvals;
 use crate::audit::AuditLog;
 use crate::budget::Budgets;
 use crate::ca::SandboxCa;
@@ -32,6 +33,7 @@ pub struct Broker {
     upstream: Arc<Upstream>,
     audit: AuditLog,
     budgets: Arc<Budgets>,
+    approvals: Approvals,
     lanes: Lanes,
     cancel: CancellationToken,
     tasks: TaskTracker,
@@ -75,6 +77,7 @@ impl Broker {
             upstream: Arc::new(upstream),
             audit,
             budgets,
+            approvals: Approvals::default(),
             lanes,
             cancel,
             tasks: TaskTracker::new(),
@@ -269,6 +272,11 @@ impl Broker {
     /// How often managed connectors were used.
     pub fn budgets(&self) -> &Budgets {
         &self.budgets
+    }
+
+    /// What waits for a person.
+    pub const fn approvals(&self) -> &Approvals {
+        &self.approvals
     }
 
     /// The threads that serve connections.

@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
 use futures_util::StreamExt;
+use miosa_api::approval::{Approval, ApprovalAnswer, AskApprovals};
 use miosa_api::broker::{
     AskMcpTools, BrokerStatus, Explain, PolicyApplied, Reveal, Revealed, SandboxPolicy, Scanned,
 };
@@ -19,6 +20,7 @@ use miosa_api::error::{ErrorBody, ErrorDetail};
 use miosa_api::limits::{JSON_BODY_BYTES_MAX, PREFLIGHT_SEARCH_BYTES_MAX};
 use miosa_api::mcp::McpTool;
 
+use crate::approval::AnswerError;
 use crate::broker::{ApplyError, Broker};
 use crate::error::chain;
 use crate::mcp;
@@ -34,6 +36,8 @@ pub fn router(broker: Arc<Broker>) -> Router {
         .route("/v1/sandboxes/{id}/explain", post(explain))
         .route("/v1/sandboxes/{id}/mcp-tools", post(mcp_tools))
         .route("/v1/budget-use", post(budget_use))
+        .route("/v1/approvals", post(approvals))
+        .route("/v1/approvals/answer", post(answer_approval))
         .route("/v1/reveal", post(reveal))
         .layer(DefaultBodyLimit::max(JSON_BODY_BYTES_MAX))
         .merge(
@@ -138,6 +142,26 @@ async fn budget_use(
     Json(asked): Json<AskBudgetUse>,
 ) -> Json<BudgetUse> {
     Json(broker.budgets().used(&asked.connector_id, &asked.tenant_id))
+}
+
+async fn approvals(
+    State(broker): State<Arc<Broker>>,
+    Json(asked): Json<AskApprovals>,
+) -> Json<Vec<Approval>> {
+    Json(broker.approvals().list(&asked.tenant_id))
+}
+
+async fn answer_approval(
+    State(broker): State<Arc<Broker>>,
+    Json(given): Json<ApprovalAnswer>,
+) -> Result<Json<Approval>, Response> {
+    broker.approvals().answer(given).map(Json).map_err(|error| {
+        let (status, code) = match error {
+            AnswerError::Unknown => (StatusCode::NOT_FOUND, "APPROVAL_UNKNOWN"),
+            AnswerError::Answered => (StatusCode::CONFLICT, "APPROVAL_ANSWERED"),
+        };
+        refuse(status, code, &error)
+    })
 }
 
 async fn reveal(

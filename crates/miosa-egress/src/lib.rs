@@ -6,6 +6,7 @@
 //! sent → `redact::Redactor` (the secret is out again). These modules are pure: no I/O, no clock.
 
 mod accept;
+mod approval;
 mod audit;
 mod body;
 mod broker;

@@ -79,8 +79,13 @@ async fn pass(
         }
     };
     let state = &service.peer.sandbox.mcp;
-    let (cleared, exchange, body) = mcp::clear(authorized, body, state, record).await?;
-    // Reading a body takes as long as its sender wants: what was decided before may no longer hold.
+    let desk = mcp::Desk {
+        approvals: service.peer.broker.approvals(),
+        tenant_id: &generation.source.tenant_id,
+        sandbox_id: &service.peer.sandbox.id,
+    };
+    let (cleared, exchange, body) = mcp::clear(authorized, body, state, &desk, record).await?;
+    // Reading a body takes as long as its sender wants, and a person's answer as long as that one does: what was decided before may no longer hold.
     if body.is_none() && !service.is_in_force(&generation) {
         return Err(policy_changed());
     }

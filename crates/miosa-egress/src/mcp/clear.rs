@@ -11,17 +11,20 @@ use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, response};
 use http_body_util::BodyExt as _;
 use hyper::body::{Body as _, Incoming};
+use miosa_api::approval::ApprovalCall;
 use miosa_api::broker::{BindingPolicy, RefusalCode};
-use miosa_api::limits::{MCP_REQUEST_BYTES_MAX, MCP_REQUEST_TIMEOUT};
+use miosa_api::limits::{APPROVAL_ARGUMENTS_SHOWN_MAX, MCP_REQUEST_BYTES_MAX, MCP_REQUEST_TIMEOUT};
 use miosa_api::mcp::McpPolicy;
+use serde_json::Value;
 
 use super::answer::Filter;
 use super::content_type::{self, Kind};
-use super::decide::decide;
+use super::decide::{asked_about, decide};
 use super::held::Held;
-use super::message::Inspected;
+use super::message::{Inspected, Message};
 use super::refuse;
 use super::session::State;
+use crate::approval::{Approvals, Asker, Question};
 use crate::audit::Record;
 use crate::policy::Authorized;
 use crate::refusal::{Refusal, RpcAnswer};
@@ -33,6 +36,18 @@ const SESSION: &str = "mcp-session-id";
 /// A request whose body, if rules are about it, was read and allowed.
 pub struct Cleared {
     authorized: Authorized,
+    /// The decision of the person who was asked, if one was.
+    approved: Option<String>,
+}
+
+/// Where a person can be asked, and who asks.
+pub struct Desk<'a> {
+    /// Where it waits.
+    pub approvals: &'a Approvals,
+    /// Owner of the sandbox.
+    pub tenant_id: &'a str,
+    /// The sandbox.
+    pub sandbox_id: &'a str,
 }
 
 /// What is under way with an MCP server.
@@ -59,17 +74,26 @@ impl Cleared {
         if is_under_rules {
             return Err(Box::new(authorized));
         }
-        Ok(Self { authorized })
+        Ok(Self {
+            authorized,
+            approved: None,
+        })
     }
 
     /// A request with a message of the broker's own, which needs no reading.
     pub(super) const fn of_own_message(authorized: Authorized) -> Self {
-        Self { authorized }
+        Self {
+            authorized,
+            approved: None,
+        }
     }
 
     /// The rule that lets it pass, or what does instead of one; and the policy that is of.
     pub(crate) fn allowed_by(&self) -> (String, Option<&str>) {
-        self.authorized.allowed_by()
+        match &self.approved {
+            Some(decision) => (decision.clone(), None),
+            None => self.authorized.allowed_by(),
+        }
     }
 
     /// The binding whose credential will be put in.
@@ -87,11 +111,16 @@ pub async fn clear(
     authorized: Authorized,
     mut body: Incoming,
     state: &State,
+    desk: &Desk<'_>,
     record: &mut Record,
 ) -> Result<(Cleared, Option<Exchange>, Option<Incoming>), Refusal> {
     let mut exchange = begun(&authorized);
     let Some(policies) = exchange.as_ref().and_then(|it| it.policies.clone()) else {
-        return Ok((Cleared { authorized }, exchange, Some(body)));
+        let cleared = Cleared {
+            authorized,
+            approved: None,
+        };
+        return Ok((cleared, exchange, Some(body)));
     };
     let exchange_now = exchange.as_mut().expect("it has policies");
     let read = inspect(
@@ -103,11 +132,22 @@ pub async fn clear(
         record,
     )
     .await;
-    if let Err(refusal) = read {
-        crate::body::pass_over(body).await;
-        return Err(refusal);
-    }
-    Ok((Cleared { authorized }, exchange, None))
+    let asked = match read {
+        Ok(asked) => asked,
+        Err(refusal) => {
+            crate::body::pass_over(body).await;
+            return Err(refusal);
+        }
+    };
+    let approved = match asked {
+        Some(asked) => Some(approval(asked, exchange_now, desk).await?),
+        None => None,
+    };
+    let cleared = Cleared {
+        authorized,
+        approved,
+    };
+    Ok((cleared, exchange, None))
 }
 
 fn begun(authorized: &Authorized) -> Option<Exchange> {
@@ -132,7 +172,7 @@ async fn inspect(
     policies: &[McpPolicy],
     state: &State,
     record: &mut Record,
-) -> Result<(), Refusal> {
+) -> Result<Option<Asked>, Refusal> {
     if websocket::is_asked_for(&parts.headers) {
         return Err(refuse::other_way(RefusalCode::UpgradeNotAllowed));
     }
@@ -149,7 +189,7 @@ async fn inspect(
             return Err(refuse::other_way(RefusalCode::MethodNotBound));
         }
         exchange.ends = session.filter(|_| parts.method == Method::DELETE);
-        return Ok(());
+        return Ok(None);
     }
     if content_type::kind(&parts.headers) != Some(Kind::Json) && !is_off(Defence::McpStrict) {
         let why = "The body for this MCP server is not declared as plain UTF-8 JSON.";
@@ -169,8 +209,58 @@ async fn inspect(
     exchange.begins = methods
         .filter_map(|it| it.method())
         .any(|method| method == "initialize");
+    let asked = Asked::about(policies, inspected.messages());
     exchange.body = Some((inspected.into_bytes(), held));
-    Ok(())
+    Ok(asked)
+}
+
+/// Calls that a person is asked about.
+struct Asked {
+    calls: Vec<ApprovalCall>,
+    /// What the answer holds for: every word of them but the ids, which differ from try to try.
+    whole: String,
+}
+
+impl Asked {
+    fn about(policies: &[McpPolicy], messages: &[Message]) -> Option<Self> {
+        let about = asked_about(policies, messages);
+        if about.is_empty() {
+            return None;
+        }
+        let told = messages.iter().map(Message::without_id);
+        let whole = Value::Array(told.collect()).to_string();
+        let calls = about.into_iter().map(shown).collect();
+        Some(Self { calls, whole })
+    }
+}
+
+/// A call as a person is shown it.
+fn shown(message: &Message) -> ApprovalCall {
+    let mut arguments = message.arguments().to_string();
+    if arguments.len() > APPROVAL_ARGUMENTS_SHOWN_MAX {
+        arguments.truncate(arguments.floor_char_boundary(APPROVAL_ARGUMENTS_SHOWN_MAX));
+        arguments.push('…');
+    }
+    ApprovalCall {
+        method: message.method().unwrap_or_default().to_owned(),
+        name: message.name().map(str::to_owned),
+        arguments,
+    }
+}
+
+/// Waits for a person. The refusal is told in the protocol's own way, so that the agent reads it.
+async fn approval(asked: Asked, exchange: &Exchange, desk: &Desk<'_>) -> Result<String, Refusal> {
+    let question = Question {
+        asker: Asker {
+            tenant_id: desk.tenant_id.to_owned(),
+            sandbox_id: desk.sandbox_id.to_owned(),
+            connector: exchange.connector.clone(),
+        },
+        calls: asked.calls,
+        whole: asked.whole,
+    };
+    let decided = desk.approvals.ask(question).await;
+    decided.map_err(|refusal| refusal.as_rpc(exchange.answer.clone()))
 }
 
 fn session_of(headers: &HeaderMap) -> Result<Option<String>, Refusal> {

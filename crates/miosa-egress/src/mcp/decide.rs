@@ -34,6 +34,7 @@ struct Kind {
     noun: &'static str,
     list: fn(&McpRules) -> &[String],
     deny: &'static str,
+    ask: &'static str,
     allow: &'static str,
 }
 
@@ -41,24 +42,28 @@ const METHODS: Kind = Kind {
     noun: "method",
     list: |rules| &rules.methods,
     deny: "mcp:deny.methods",
+    ask: "mcp:ask.methods",
     allow: "mcp:allow.methods",
 };
 const TOOLS: Kind = Kind {
     noun: "tool",
     list: |rules| &rules.tools,
     deny: "mcp:deny.tools",
+    ask: "mcp:ask.tools",
     allow: "mcp:allow.tools",
 };
 const RESOURCES: Kind = Kind {
     noun: "resource",
     list: |rules| &rules.resources,
     deny: "mcp:deny.resources",
+    ask: "mcp:ask.resources",
     allow: "mcp:allow.resources",
 };
 const PROMPTS: Kind = Kind {
     noun: "prompt",
     list: |rules| &rules.prompts,
     deny: "mcp:deny.prompts",
+    ask: "mcp:ask.prompts",
     allow: "mcp:allow.prompts",
 };
 /// What only a server asks of a client: one that is listed lets the client's answers pass.
@@ -72,6 +77,33 @@ pub fn decide(policies: &[McpPolicy], messages: &[Message]) -> Result<(), Denied
         }
     }
     Ok(())
+}
+
+/// Those of the messages that a policy wants a person to be asked about. Only what was allowed is asked about.
+pub fn asked_about<'a>(policies: &[McpPolicy], messages: &'a [Message]) -> Vec<&'a Message> {
+    let is_asked = |message: &&Message| policies.iter().any(|policy| asks(policy, message));
+    messages.iter().filter(is_asked).collect()
+}
+
+fn asks(policy: &McpPolicy, message: &Message) -> bool {
+    let Message::Request { method, .. } = message else {
+        return false;
+    };
+    let by_name = |kind: Kind| {
+        let name = message.name();
+        name.is_some_and(|name| matches_any((kind.list)(&policy.ask), name))
+    };
+    matches_any(&policy.ask.methods, method) || kind_of(method).is_some_and(by_name)
+}
+
+/// Whose names a method's parameters have, if they have one that rules are about.
+fn kind_of(method: &str) -> Option<Kind> {
+    match method {
+        "tools/call" => Some(TOOLS),
+        "resources/read" | "resources/subscribe" | "resources/unsubscribe" => Some(RESOURCES),
+        "prompts/get" => Some(PROMPTS),
+        _ => None,
+    }
 }
 
 fn one(policy: &McpPolicy, message: &Message) -> Result<(), Denied> {
@@ -100,7 +132,8 @@ fn one(policy: &McpPolicy, message: &Message) -> Result<(), Denied> {
 }
 
 fn session_or_listed(policy: &McpPolicy, method: &str) -> Result<(), Denied> {
-    let is_fine = is_of_session(method) || matches_any(&policy.allow.methods, method);
+    let is_listed = |rules: &McpRules| matches_any(&rules.methods, method);
+    let is_fine = is_of_session(method) || is_listed(&policy.allow) || is_listed(&policy.ask);
     if is_fine || is_off(Defence::McpMethods) {
         Ok(())
     } else {
@@ -122,7 +155,10 @@ fn client_answer(policy: &McpPolicy, has_content: bool) -> Result<(), Denied> {
 /// Whether a tool of this name may be called, by all policies, and what decides.
 pub fn tool_rule(policies: &[McpPolicy], name: &str) -> ToolRule {
     let mut conditions = Vec::new();
+    let mut asks = false;
     for policy in policies {
+        asks |= matches_any(&policy.ask.tools, name);
+        asks |= matches_any(&policy.ask.methods, "tools/call");
         if matches_any(&policy.deny.methods, "tools/call") {
             return ToolRule {
                 allowed: false,
@@ -141,6 +177,8 @@ pub fn tool_rule(policies: &[McpPolicy], name: &str) -> ToolRule {
     }
     let rule = if policies.is_empty() {
         "no-policy"
+    } else if asks {
+        TOOLS.ask
     } else {
         TOOLS.allow
     };
@@ -166,9 +204,10 @@ pub fn may_see(policies: &[McpPolicy], key: &str, name: &str) -> bool {
 
 impl Kind {
     fn rule(self, policy: &McpPolicy, name: &str) -> Result<(), &'static str> {
-        if matches_any((self.list)(&policy.deny), name) {
+        let is_in = |rules| matches_any((self.list)(rules), name);
+        if is_in(&policy.deny) {
             Err(self.deny)
-        } else if matches_any((self.list)(&policy.allow), name) {
+        } else if is_in(&policy.allow) || is_in(&policy.ask) {
             Ok(())
         } else {
             Err(self.allow)
@@ -188,8 +227,10 @@ impl Kind {
     fn denied(self, policy: &McpPolicy, rule: &str) -> Denied {
         let noun = self.noun;
         let allow = (self.list)(&policy.allow).iter();
+        let ask = (self.list)(&policy.ask).iter();
         let deny = (self.list)(&policy.deny).iter();
         let mut allowed: Vec<String> = allow.map(|name| format!("{noun} {name}")).collect();
+        allowed.extend(ask.map(|name| format!("{noun} {name}, once a person says so")));
         allowed.extend(deny.map(|name| format!("not {noun} {name}")));
         Denied {
             what: format!("This {noun} may not be used here"),

@@ -94,6 +94,32 @@ impl Message {
         }
     }
 
+    /// What is asked with it: the arguments of a tool or prompt, or all parameters.
+    pub fn arguments(&self) -> Value {
+        let Self::Request { method, params, .. } = self else {
+            return Value::Null;
+        };
+        match method.as_str() {
+            "tools/call" | "prompts/get" => params.get("arguments").cloned().unwrap_or_default(),
+            _ => Value::Object(params.clone()),
+        }
+    }
+
+    /// All it says but what is new in each try: its id, and by which token it wants to hear of its progress.
+    pub fn without_id(&self) -> Value {
+        match self {
+            Self::Request { method, params, .. } => {
+                let mut params = params.clone();
+                if let Some(Value::Object(meta)) = params.get_mut("_meta") {
+                    meta.remove("progressToken");
+                }
+                serde_json::json!([method, params])
+            }
+            Self::Notification { method } => serde_json::json!([method]),
+            Self::Answer { has_content } => serde_json::json!([has_content]),
+        }
+    }
+
     /// Which tool, resource or prompt it is about.
     pub fn name(&self) -> Option<&str> {
         let Self::Request { method, params, .. } = self else {

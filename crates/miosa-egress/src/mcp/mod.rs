@@ -10,6 +10,7 @@
 //! * A request under rules is sent only as the very bytes that were read, whole, by the strict parser.
 //! * Of a batch all or nothing goes.
 //! * What cannot be read, or not within its limits, is refused, in both directions.
+//! * What a rule asks a person about is sent only after that person said yes to the very call (`approval.rs`).
 //! * A session's id is good for the sandbox and binding that began it.
 
 mod answer;
@@ -29,7 +30,7 @@ mod tools;
 mod tests;
 
 pub use answer::Filter;
-pub use clear::{Cleared, Exchange, clear};
+pub use clear::{Cleared, Desk, Exchange, clear};
 use decide::tool_rule;
 pub(crate) use held::Held;
 pub(crate) use message::Message;

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::answer::Filter;
 use super::content_type::{self, Kind};
-use super::decide::{decide, tool_rule};
+use super::decide::{asked_about, decide, tool_rule};
 use super::held::Held;
 use super::json::parse;
 use super::message::Inspected;
@@ -366,4 +366,52 @@ fn row_172_a_session_is_its_bindings_and_the_oldest_gives_way() {
         state.begin("b1", &number.to_string());
     }
     assert!(!state.knows("b1", "0") && state.knows("b1", "1"));
+}
+
+#[test]
+fn deny_beats_ask_and_ask_beats_allow() {
+    let policy = policy(json!({
+        "allow": {"tools": ["get_*", "merge"], "methods": ["completion/complete"]},
+        "ask": {"tools": ["merge", "delete_*"], "resources": ["docs://*"], "methods": ["logging/*"]},
+        "deny": {"tools": ["delete_all"]},
+    }));
+    let asks = |value: Value| {
+        let read = inspected(&value).expect("readable");
+        let policies = [policy.clone()];
+        decide(&policies, read.messages()).ok()?;
+        Some(!asked_about(&policies, read.messages()).is_empty())
+    };
+    let called = |name| asks(call(name, json!({})));
+    assert_eq!(called("get_issue"), Some(false));
+    assert_eq!(called("merge"), Some(true));
+    assert_eq!(called("delete_one"), Some(true));
+    assert_eq!(called("delete_all"), None);
+    assert_eq!(called("other"), None);
+    assert_eq!(
+        asks(request("resources/read", json!({"uri": "docs://a"}))),
+        Some(true)
+    );
+    assert_eq!(
+        asks(request("logging/setLevel", json!({"level": "debug"}))),
+        Some(true)
+    );
+    assert_eq!(asks(request("completion/complete", json!({}))), Some(false));
+    assert_eq!(asks(request("tools/list", json!({}))), Some(false));
+    let batch = json!([call("get_issue", json!({})), call("merge", json!({}))]);
+    assert_eq!(asks(batch), Some(true));
+    assert_eq!(tool_rule(&[policy], "delete_one").rule, "mcp:ask.tools");
+}
+
+#[test]
+fn an_approval_is_about_every_word_but_what_changes_from_try_to_try() {
+    let whole = |value: Value| inspected(&value).expect("readable").messages()[0].without_id();
+    let with = |id: u32, token: u32, path: &str| {
+        json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {"name": "merge",
+            "arguments": {"path": path}, "_meta": {"progressToken": token, "trace": "t"}}})
+    };
+    assert_eq!(whole(with(1, 1, "a")), whole(with(2, 9, "a")));
+    assert_ne!(whole(with(1, 1, "a")), whole(with(1, 1, "b")));
+    let mut other = with(1, 1, "a");
+    other["params"]["_meta"]["trace"] = "u".into();
+    assert_ne!(whole(with(1, 1, "a")), whole(other));
 }

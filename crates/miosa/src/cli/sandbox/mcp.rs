@@ -46,7 +46,11 @@ impl Mcp {
 }
 
 fn row(tool: McpTool) -> Vec<String> {
-    let decision = if tool.allowed { "allow" } else { "deny" };
+    let decision = match (tool.allowed, tool.rule.as_str()) {
+        (true, "mcp:ask.tools") => "ask",
+        (true, _) => "allow",
+        (false, _) => "deny",
+    };
     let conditions = tool.conditions.join(", ");
     vec![
         tool.connector,

@@ -15,6 +15,9 @@ pub struct Narrow {
     /// MCP tool that may not; alone, all others may
     #[arg(long, value_name = "NAME", help_heading = "MCP")]
     deny_tool: Vec<String>,
+    /// MCP tool about which a person is asked each time (`miosa approvals`); alone, all others may be called
+    #[arg(long, value_name = "NAME", help_heading = "MCP")]
+    ask_tool: Vec<String>,
     /// MCP method, such as `completion/complete`
     #[arg(long, value_name = "NAME", help_heading = "MCP")]
     allow_method: Vec<String>,
@@ -48,6 +51,10 @@ impl Narrow {
                 resources: self.allow_resource,
                 prompts: self.allow_prompt,
             },
+            ask: McpRules {
+                tools: self.ask_tool,
+                ..McpRules::default()
+            },
             deny: McpRules {
                 methods: self.deny_method,
                 tools: self.deny_tool,
@@ -59,12 +66,19 @@ impl Narrow {
         if policy == McpPolicy::default() {
             return Ok(None);
         }
-        for (allow, deny) in [
-            (&mut policy.allow.tools, &policy.deny.tools),
-            (&mut policy.allow.resources, &policy.deny.resources),
-            (&mut policy.allow.prompts, &policy.deny.prompts),
+        let asks = !policy.ask.tools.is_empty();
+        for (allow, others_are_named) in [
+            (
+                &mut policy.allow.tools,
+                asks || !policy.deny.tools.is_empty(),
+            ),
+            (
+                &mut policy.allow.resources,
+                !policy.deny.resources.is_empty(),
+            ),
+            (&mut policy.allow.prompts, !policy.deny.prompts.is_empty()),
         ] {
-            if allow.is_empty() && !deny.is_empty() {
+            if allow.is_empty() && others_are_named {
                 allow.push("*".to_owned());
             }
         }
@@ -120,6 +134,15 @@ mod tests {
         let policy = narrow.policy().unwrap().expect("a policy");
         assert_eq!(policy.allow.tools, ["*"]);
         assert!(policy.allow.resources.is_empty());
+        let narrow = Narrow {
+            ask_tool: vec!["merge".to_owned()],
+            ..Narrow::default()
+        };
+        let policy = narrow.policy().unwrap().expect("a policy");
+        assert_eq!(
+            (policy.allow.tools, policy.ask.tools),
+            (vec!["*".to_owned()], vec!["merge".to_owned()])
+        );
     }
 
     #[test]

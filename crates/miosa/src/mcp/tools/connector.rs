@@ -33,6 +33,9 @@ pub struct Attach {
     /// Of a connector with an MCP server, only these tools of it may be called (`*` stands for any text).
     #[serde(default)]
     allow_tools: Vec<String>,
+    /// Of a connector with an MCP server, a person is asked about each call of these tools.
+    #[serde(default)]
+    ask_tools: Vec<String>,
     /// Of a connector with an MCP server, these tools may not be called.
     #[serde(default)]
     deny_tools: Vec<String>,
@@ -79,7 +82,7 @@ impl Tools {
         let body = AttachConnector {
             connector: args.connector,
             env_name: args.env_name,
-            mcp: narrowed(args.allow_tools, args.deny_tools),
+            mcp: narrowed(args.allow_tools, args.ask_tools, args.deny_tools),
             ..AttachConnector::default()
         };
         told(one(self
@@ -118,9 +121,13 @@ impl Tools {
     }
 }
 
-/// What is not allowed is refused; where only something is refused, the other tools are allowed.
-pub(super) fn narrowed(mut allow: Vec<String>, deny: Vec<String>) -> Option<McpPolicy> {
-    if allow.is_empty() && !deny.is_empty() {
+/// What is not allowed is refused; where only others are named, the rest of the tools is allowed.
+pub(super) fn narrowed(
+    mut allow: Vec<String>,
+    ask: Vec<String>,
+    deny: Vec<String>,
+) -> Option<McpPolicy> {
+    if allow.is_empty() && !(ask.is_empty() && deny.is_empty()) {
         allow.push("*".to_owned());
     }
     let tools = |tools| McpRules {
@@ -129,6 +136,7 @@ pub(super) fn narrowed(mut allow: Vec<String>, deny: Vec<String>) -> Option<McpP
     };
     (!allow.is_empty()).then(|| McpPolicy {
         allow: tools(allow),
+        ask: tools(ask),
         deny: tools(deny),
         arguments: Vec::new(),
     })

@@ -60,12 +60,12 @@ fn every_tool_says_what_it_does_and_whether_it_only_looks() {
 #[test]
 fn what_only_something_is_refused_of_allows_the_rest() {
     use super::connector::narrowed;
-    assert_eq!(narrowed(vec![], vec![]), None);
-    let policy = narrowed(vec![], vec!["delete".to_owned()]).unwrap();
+    assert_eq!(narrowed(vec![], vec![], vec![]), None);
+    let policy = narrowed(vec![], vec![], vec!["delete".to_owned()]).unwrap();
     assert_eq!(
         (policy.allow.tools, policy.deny.tools),
         (vec!["*".to_owned()], vec!["delete".to_owned()])
     );
-    let policy = narrowed(vec!["read".to_owned()], vec![]).unwrap();
+    let policy = narrowed(vec!["read".to_owned()], vec![], vec![]).unwrap();
     assert_eq!(policy.allow.tools, ["read"]);
 }
