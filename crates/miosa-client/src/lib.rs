@@ -8,6 +8,7 @@
 //! request is repeated only if it is idempotent by its method or carries an idempotency key.
 
 mod answer;
+mod approval;
 mod call;
 mod client;
 mod command;

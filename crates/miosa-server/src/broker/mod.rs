@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use http::{Method, Request, StatusCode, header};
+use miosa_api::approval::{Approval, ApprovalAnswer, AskApprovals};
 use miosa_api::broker::{
     AskMcpTools, BrokerStatus, CONTROL_SOCKET, Explain, PolicyApplied, Reveal, Revealed,
     SandboxPolicy, Scanned, Sealed,
@@ -166,6 +167,20 @@ impl Broker {
             .await
     }
 
+    /// What a tenant's sandboxes ask a person for.
+    pub async fn approvals(&self, tenant_id: &str) -> Result<Vec<Approval>, ApiError> {
+        let asked = AskApprovals {
+            tenant_id: tenant_id.to_owned(),
+        };
+        self.call(Method::POST, "/v1/approvals", Some(&asked)).await
+    }
+
+    /// Tells the broker what a person said.
+    pub async fn answer_approval(&self, answer: &ApprovalAnswer) -> Result<Approval, ApiError> {
+        self.call(Method::POST, "/v1/approvals/answer", Some(answer))
+            .await
+    }
+
     /// Has a value opened that is not managed.
     pub async fn reveal(&self, sealed: &Sealed) -> Result<Revealed, ApiError> {
         self.ready().await?;
@@ -245,6 +260,10 @@ fn refusal(status: StatusCode, bytes: &[u8]) -> ApiError {
         Err(_) => ErrorDetail::default(),
     };
     match error.code.as_str() {
+        "APPROVAL_UNKNOWN" => ApiError::new(ErrorCode::NotFound, error.message)
+            .with_hint("`miosa approvals list` shows what waits; it is forgotten after an hour"),
+        "APPROVAL_ANSWERED" => ApiError::new(ErrorCode::ResourceState, error.message)
+            .with_hint("`miosa approvals list` shows the answer"),
         "QUESTION_INVALID" => ApiError::new(ErrorCode::ValidationFailed, error.message),
         "POLICY_INVALID" => ApiError::new(
             ErrorCode::ValidationFailed,

@@ -1,6 +1,7 @@
 //! The API: one file per noun, one line per noun here.
 
 pub(crate) mod access;
+mod approvals;
 mod code;
 mod commands;
 mod connect;
@@ -81,6 +82,7 @@ fn keyed() -> OpenApiRouter<App> {
         .merge(egress_bindings::routes())
         .merge(sandbox_egress::routes())
         .merge(sandbox_mcp::routes())
+        .merge(approvals::routes())
         .merge(templates::routes())
         .merge(previews::routes())
         .merge(shares::routes())

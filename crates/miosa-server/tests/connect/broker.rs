@@ -8,7 +8,7 @@ use axum::body::Body;
 use axum::extract::{Json, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, put};
+use axum::routing::{get, post, put};
 use miosa_api::broker::CONTROL_SOCKET;
 use serde_json::{Value, json};
 
@@ -44,6 +44,7 @@ impl Broker {
             .route("/v1/session", get(session))
             .route("/v1/status", get(status))
             .route("/v1/sandboxes/{id}", put(take).delete(forget))
+            .route("/v1/approvals/answer", post(answer_approval))
             .with_state(broker.clone());
         tokio::spawn(async move { axum::serve(listener, routes).await });
         broker
@@ -91,4 +92,22 @@ async fn forget(State(broker): State<Broker>, Path(id): Path<String>) -> StatusC
     let mut told = broker.0.lock().unwrap();
     told.said.push(("forget", id, Value::Null));
     StatusCode::NO_CONTENT
+}
+
+/// Knows one approval, and shows what it was told of it.
+async fn answer_approval(Json(told): Json<Value>) -> Response {
+    if told["id"] != "known" {
+        let error = json!({ "code": "APPROVAL_UNKNOWN", "message": "there is none" });
+        return (StatusCode::NOT_FOUND, Json(json!({ "error": error }))).into_response();
+    }
+    let status = if told["approve"] == true {
+        "approved"
+    } else {
+        "denied"
+    };
+    Json(json!({
+        "id": "known", "sandbox_id": told["tenant_id"], "connector": "github/bot", "calls": [], "waiting": false,
+        "asked_at": "", "status": status, "decided_by": told["by"], "reason": told["reason"],
+    }))
+    .into_response()
 }

@@ -10,6 +10,7 @@
     reason = "tests are tables, and a step that fails is the test's failure"
 )]
 
+mod approvals;
 mod audit;
 mod bindings;
 mod broker;

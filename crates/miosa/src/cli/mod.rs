@@ -4,6 +4,7 @@
 //! API through `miosa-client` and shows its result through [`Printer`], and does nothing else.
 
 mod admin;
+mod approvals;
 mod audit;
 mod config;
 mod connectors;
@@ -125,6 +126,9 @@ enum Command {
     /// See what sandboxes sent, and what was refused
     #[command(subcommand)]
     Audit(audit::Audit),
+    /// Answer sandboxes that ask before they act
+    #[command(subcommand)]
+    Approvals(approvals::Approvals),
     /// Try the security catalogue against this program
     #[command(subcommand)]
     Security(security::Security),
@@ -266,6 +270,7 @@ async fn speak(command: Command, globals: &Globals, printer: &Printer) -> Result
         Command::Runs(command) => command.run(&client, printer).await,
         Command::Templates(command) => command.run(&client, printer).await,
         Command::SandboxTemplates(command) => command.run(&client, printer).await,
+        Command::Approvals(command) => command.run(&client, printer).await,
         Command::Audit(command) => command.run(&client, printer).await,
         Command::Admin(command) => command.run(&client, printer).await,
         Command::Mcp(args) => crate::mcp::serve(args, &settings, &client, printer).await,

@@ -4,6 +4,7 @@
 //! by side in sandboxes of their own, and after the last one nothing may be left on the machine.
 
 mod agents;
+mod approvals;
 mod bad_input;
 mod connectors;
 mod isolation;
@@ -53,6 +54,7 @@ fn trials(ground: Ground<'_>) -> Vec<Trial> {
     }
     cases![
         main_job::performs_every_step,
+        approvals::a_person_is_asked_and_the_agent_is_told_what_was_said,
         bad_input::unknown_things_have_a_code_and_a_hint,
         bad_input::paths_outside_the_root_are_refused,
         bad_input::loader_names_and_bad_secrets_are_refused,

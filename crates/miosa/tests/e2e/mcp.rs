@@ -9,6 +9,31 @@ use crate::support::{MANAGED, Stage};
 
 const FOLDER: &str = "/opt/mcp";
 
+/// Runs what [`put_client`] put there.
+pub const CLIENT: &str = "cd /opt/mcp && timeout 90 node client.mjs";
+
+/// Puts a program over the official client into a sandbox.
+pub async fn put_client(stage: &Stage, id: &str, program: &str) -> Result<()> {
+    let libraries = stage.rig.mcp.libraries.display().to_string();
+    let inside = format!("{FOLDER}/node_modules");
+    let sync = [
+        "sandbox",
+        "sync",
+        &libraries,
+        &inside,
+        "--sandbox",
+        id,
+        "--json",
+    ];
+    stage.world.json(&sync).await?;
+    let local = stage.world.folder().join(format!("client-{id}.mjs"));
+    fs_err::write(&local, program)?;
+    let (local, inside) = (local.display().to_string(), format!("{FOLDER}/client.mjs"));
+    let write = ["sandbox", "write-file", id, &inside, &local, "--json"];
+    stage.world.json(&write).await?;
+    Ok(())
+}
+
 pub async fn a_real_client_is_told_why_and_goes_on(stage: Arc<Stage>) -> Result<()> {
     let id = stage.sandbox(&[]).await?;
     let attach = [
@@ -24,26 +49,8 @@ pub async fn a_real_client_is_told_why_and_goes_on(stage: Arc<Stage>) -> Result<
         "--json",
     ];
     stage.world.json(&attach).await?;
-    let libraries = stage.rig.mcp.libraries.display().to_string();
-    let inside = format!("{FOLDER}/node_modules");
-    let sync = [
-        "sandbox",
-        "sync",
-        &libraries,
-        &inside,
-        "--sandbox",
-        &id,
-        "--json",
-    ];
-    stage.world.json(&sync).await?;
-    let local = stage.world.folder().join("client.mjs");
-    fs_err::write(&local, include_str!("mcp/client.mjs"))?;
-    let (local, inside) = (local.display().to_string(), format!("{FOLDER}/client.mjs"));
-    let write = ["sandbox", "write-file", &id, &inside, &local, "--json"];
-    stage.world.json(&write).await?;
-    let said = stage
-        .shell(&id, &format!("cd {FOLDER} && timeout 60 node client.mjs"))
-        .await?;
+    put_client(&stage, &id, include_str!("mcp/client.mjs")).await?;
+    let said = stage.shell(&id, CLIENT).await?;
     let seen: Value = serde_json::from_str(&said)?;
     ensure!(seen["tools"] == serde_json::json!(["echo"]), "{seen}");
     ensure!(
