@@ -1,7 +1,7 @@
 //! `miosa mcp` with the clients people have: the MCP Inspector and Claude Code, over standard streams and
 //! streamable HTTP, against the real server.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 
+use crate::python;
 use crate::support::{MANAGED, Stage};
 
 const INSPECTOR: &str = "@modelcontextprotocol/inspector@2.12.0";
@@ -230,6 +231,40 @@ fn orchestration() -> Script {
     )
 }
 
+/// The key that `miosa up` made.
+fn key(stage: &Stage) -> Result<String> {
+    let settings = fs_err::read(stage.world.folder().join(".miosa/config.json"))?;
+    let settings: Value = serde_json::from_slice(&settings)?;
+    Ok(settings["api_key"].as_str().context("no key")?.to_owned())
+}
+
+pub async fn the_python_sdk_runs_an_agent_and_follows_it(stage: Arc<Stage>) -> Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/mcp");
+    let pins = folder.join("requirements.txt");
+    let cache = stage.cache.clone();
+    let python =
+        tokio::task::spawn_blocking(move || python::interpreter(&cache, "python-mcp", &pins));
+    let (_child, url) = listening(&stage).await?;
+    let mut command = Command::new(python.await??);
+    command
+        .arg("-B")
+        .arg(folder.join("orchestrate.py"))
+        .env("MIOSA_MCP_URL", url)
+        .env("MIOSA_API_KEY", key(&stage)?)
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    let output = tokio::time::timeout(CLIENT_TIMEOUT, command.output())
+        .await
+        .context("the program hangs")??;
+    let text = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success() && text.trim() == "done",
+        "{text}{errors}"
+    );
+    Ok(())
+}
+
 /// `miosa mcp --http` on a free port, and its address.
 async fn listening(stage: &Stage) -> Result<(Child, String)> {
     let mut child = stage
@@ -253,9 +288,7 @@ async fn listening(stage: &Stage) -> Result<(Child, String)> {
 
 pub async fn over_http_every_request_needs_a_key(stage: Arc<Stage>) -> Result<()> {
     let (_child, url) = listening(&stage).await?;
-    let settings = fs_err::read(stage.world.folder().join(".miosa/config.json"))?;
-    let settings: Value = serde_json::from_slice(&settings)?;
-    let bearer = format!("Bearer {}", settings["api_key"].as_str().context("no key")?);
+    let bearer = format!("Bearer {}", key(&stage)?);
     let header = format!("Authorization: {bearer}");
     let how = [
         "--transport",
