@@ -26,9 +26,9 @@ async def runs_an_agent(session, sandbox):
     async def progress(_count, _total, message):
         seen.append(message)
 
-    arguments = {"sandbox_id": sandbox, "runner": "custom", "command": AGENT, "instruction": "count"}
+    arguments = {"sandbox_id": sandbox, "runner": "custom", "command": AGENT, "instruction": "count", "wait_sec": 100}
     result = await session.call_tool(
-        "run_create", arguments, progress_callback=progress, read_timeout_seconds=datetime.timedelta(seconds=90)
+        "run_create", arguments, progress_callback=progress, read_timeout_seconds=datetime.timedelta(seconds=110)
     )
     run = result.structuredContent
     assert run["status"] == "succeeded" and "did: count" in run["output"], run

@@ -97,8 +97,9 @@ fn router(listen: Listen, client: &Client, ending: CancellationToken) -> Router 
         .enforce_origin_validation()
         .with_max_request_body_bytes(JSON_BODY_BYTES_MAX)
         .with_cancellation_token(ending);
+    let server = Server::on_behalf_of_each_caller();
     let service = StreamableHttpService::new(
-        || Ok(Server::on_behalf_of_each_caller()),
+        move || Ok(server.clone()),
         Arc::new(NeverSessionManager::default()),
         config,
     );

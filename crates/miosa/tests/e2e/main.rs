@@ -79,6 +79,7 @@ fn trials(ground: Ground<'_>) -> Vec<Trial> {
         mcp_server::claude_code_orchestrates,
         mcp_server::over_http_every_request_needs_a_key,
         mcp_server::the_python_sdk_runs_an_agent_and_follows_it,
+        mcp_server::nothing_is_done_while_no_key_can_be_checked,
         mcp_server::it_listens_to_nobody_it_was_not_told_of,
         network::a_change_holds_at_once_and_on_open_connections,
         network::what_was_refused_is_pending_until_it_is_decided,

@@ -21,7 +21,7 @@ const CLAUDE: &str = "@anthropic-ai/claude-code@2.1.330";
 /// Cache folder of both; its number changes with their versions.
 const CLIENTS: &str = "mcp-clients-1";
 /// How long one client may take, on a machine that does much else.
-const CLIENT_TIMEOUT: Duration = Duration::from_secs(120);
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(240);
 const ASKED: &str = "Orchestrate a sandbox with the tools you have";
 
 async fn clients(stage: &Stage) -> Result<PathBuf> {
@@ -244,7 +244,7 @@ pub async fn the_python_sdk_runs_an_agent_and_follows_it(stage: Arc<Stage>) -> R
     let cache = stage.cache.clone();
     let python =
         tokio::task::spawn_blocking(move || python::interpreter(&cache, "python-mcp", &pins));
-    let (_child, url) = listening(&stage).await?;
+    let (_child, url) = listening(&stage, &[]).await?;
     let mut command = Command::new(python.await??);
     command
         .arg("-B")
@@ -266,11 +266,12 @@ pub async fn the_python_sdk_runs_an_agent_and_follows_it(stage: Arc<Stage>) -> R
 }
 
 /// `miosa mcp --http` on a free port, and its address.
-async fn listening(stage: &Stage) -> Result<(Child, String)> {
+async fn listening(stage: &Stage, more: &[&str]) -> Result<(Child, String)> {
     let mut child = stage
         .world
         .command()
         .args(["mcp", "--http", "127.0.0.1:0", "--json"])
+        .args(more)
         .env("MIOSA_API_KEY", "msk_u_not_a_key_of_this_server")
         .spawn()?;
     let stdout = child.stdout.take().context("no output")?;
@@ -287,7 +288,7 @@ async fn listening(stage: &Stage) -> Result<(Child, String)> {
 }
 
 pub async fn over_http_every_request_needs_a_key(stage: Arc<Stage>) -> Result<()> {
-    let (_child, url) = listening(&stage).await?;
+    let (_child, url) = listening(&stage, &[]).await?;
     let bearer = format!("Bearer {}", key(&stage)?);
     let header = format!("Authorization: {bearer}");
     let how = [
@@ -372,6 +373,26 @@ async fn asked(url: &str, headers: &[(&str, &str)]) -> Result<u16> {
     }
     let output = command.output().await?;
     Ok(String::from_utf8(output.stdout)?.trim().parse()?)
+}
+
+pub async fn nothing_is_done_while_no_key_can_be_checked(stage: Arc<Stage>) -> Result<()> {
+    // A port that was free a moment ago, and that nobody listens on.
+    let free = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let nobody = format!("http://{free}");
+    let (mut child, url) = listening(&stage, &["--endpoint", &nobody]).await?;
+    let status = asked(&url, &[("authorization", "Bearer msk_u_any")]).await?;
+    ensure!(status == 503, "{status}");
+    // Told to end, it does.
+    let pid = child
+        .id()
+        .and_then(|pid| rustix::process::Pid::from_raw(pid.cast_signed()));
+    rustix::process::kill_process(pid.context("it ended")?, rustix::process::Signal::TERM)?;
+    let ended = tokio::time::timeout(CLIENT_TIMEOUT, child.wait()).await;
+    ensure!(
+        ended.context("it does not end")??.success(),
+        "it fails at its end"
+    );
+    Ok(())
 }
 
 pub async fn it_listens_to_nobody_it_was_not_told_of(stage: Arc<Stage>) -> Result<()> {
