@@ -90,7 +90,7 @@ async def main():
             await session.initialize()
             tools = (await session.list_tools()).tools
             assert all(tool.description and tool.inputSchema["type"] == "object" for tool in tools)
-            made = await done(session, "sandbox_create", name="by-python")
+            made = await done(session, "sandbox_create", name="by-python", size=None)
             sandbox = made["id"]
             found = await done(session, "sandbox_get", sandbox_id="by-python")
             assert found["id"] == sandbox, found

@@ -72,6 +72,7 @@ async fn done(stage: &Stage, how: &[&str], tool: &str, arguments: &[String]) -> 
 
 pub async fn the_inspector_orchestrates_over_standard_streams(stage: Arc<Stage>) -> Result<()> {
     let how = ["--", env!("CARGO_BIN_EXE_miosa"), "mcp"];
+    schemas_are_portable(&stage, &how).await?;
     let name = ["name=by-inspector".to_owned()];
     let made = done(&stage, &how, "sandbox_create", &name).await?;
     ensure!(made["state"] == "running", "{made}");
@@ -91,6 +92,31 @@ pub async fn the_inspector_orchestrates_over_standard_streams(stage: Arc<Stage>)
     let error = call(&stage, &how, "sandbox_exec", &of(id, &["cwd=/"])).await?;
     let code = &error["structuredContent"]["error"]["code"];
     ensure!(code == "VALIDATION_FAILED", "{error}");
+    Ok(())
+}
+
+/// The Inspector names what some client would not take.
+async fn schemas_are_portable(stage: &Stage, how: &[&str]) -> Result<()> {
+    let mut command = Command::new(clients(stage).await?.join(".bin/mcp-inspector"));
+    command
+        .args(["--cli", "--method", "tools/list", "--strict"])
+        .args(how)
+        .env("HOME", stage.world.folder())
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    let output = tokio::time::timeout(CLIENT_TIMEOUT, command.output())
+        .await
+        .context("the Inspector hangs")??;
+    let listed = String::from_utf8_lossy(&output.stdout);
+    let said = String::from_utf8_lossy(&output.stderr);
+    ensure!(
+        output.status.success() && listed.contains("sandbox_create"),
+        "{listed}{said}"
+    );
+    ensure!(
+        !said.contains("Issue:") && !said.contains("Warning:"),
+        "{said}"
+    );
     Ok(())
 }
 

@@ -4,6 +4,7 @@ mod connector;
 mod exec;
 mod file;
 mod network;
+mod portable;
 mod preview;
 mod run;
 mod sandbox;
@@ -29,14 +30,18 @@ impl Tools {
 
 /// Every tool under its name.
 pub fn router() -> ToolRouter<Tools> {
-    Tools::sandbox_tools()
+    let mut router = Tools::sandbox_tools()
         + Tools::exec_tools()
         + Tools::file_tools()
         + Tools::connector_tools()
         + Tools::run_tools()
         + Tools::preview_tools()
         + Tools::network_tools()
-        + Tools::template_tools()
+        + Tools::template_tools();
+    for route in router.map.values_mut() {
+        portable::make(&mut route.attr);
+    }
+    router
 }
 
 /// What a caller allows a tool to wait.

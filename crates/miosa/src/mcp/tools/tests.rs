@@ -36,6 +36,9 @@ fn the_tools_are_those_that_are_documented() {
         for (name, field) in fields {
             let words = field["description"].as_str().unwrap_or_default();
             assert!(!words.is_empty(), "{}: {name} is not described", tool.name);
+            assert!(!words.contains('\n'), "{}: {name}: {words}", tool.name);
+            let portable = field["type"].is_string() && field.get("format").is_none();
+            assert!(portable, "{}: {name}: {field}", tool.name);
             assert!(
                 !SECRET_WORDS.iter().any(|word| name.contains(word)),
                 "{}: {name} asks for a secret",
