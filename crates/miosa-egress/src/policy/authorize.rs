@@ -8,7 +8,8 @@ use miosa_api::broker::{BindingPolicy, Place, RefusalCode};
 
 use super::binding::{Binding, Carrier, Reach};
 use super::compiled::CompiledPolicy;
-use super::connect::Connect;
+use super::connect::{Connect, is_neutral};
+use super::foreign;
 use super::host::Destination;
 use super::mcp::McpServer;
 use super::path::is_canonical;
@@ -45,6 +46,11 @@ impl Authorized {
         let (to, received) = (self.received.destination(), &self.received);
         self.policy
             .allowing_rule(to, received.method(), received.path())
+    }
+
+    /// Whether some credential belongs to its host.
+    pub(crate) fn is_on_bound_host(&self) -> bool {
+        self.policy.is_bound_host(&self.destination().host)
     }
 
     /// The binding whose value is to be put in.
@@ -185,6 +191,7 @@ impl CompiledPolicy {
         self.carriers_at(received.destination())
             .iter()
             .any(is_other)
+            || foreign::is_carried(received.parts(), Some(chosen))
     }
 
     /// Everything that can carry a credential to this host.
@@ -219,7 +226,8 @@ impl CompiledPolicy {
         };
         let mut carriers = self.carriers_at(to);
         carriers.push(Carrier::Header(COOKIE));
-        if carriers.iter().any(|carrier| carrier.is_used(parts)) {
+        let is_declared = carriers.iter().any(|carrier| carrier.is_used(parts));
+        if is_declared || foreign::is_carried(parts, None) {
             let env = near().map_or("", |binding| &binding.policy.env_name);
             let refusal = if to.tls {
                 own_credential(env)
@@ -234,7 +242,7 @@ impl CompiledPolicy {
             });
         }
         match here {
-            Some(binding) if !is_neutral(received) => {
+            Some(binding) if !is_neutral(received.method(), received.path()) => {
                 binding.check_form(received)?;
                 Err(credential_required(binding))
             }
@@ -273,12 +281,6 @@ impl CompiledPolicy {
             }
         }
     }
-}
-
-/// Preflights of browsers and discovery documents are asked for without a credential by design.
-fn is_neutral(received: &Received) -> bool {
-    let is_discovery = received.method() == "GET" && received.path().starts_with("/.well-known/");
-    received.method() == "OPTIONS" || is_discovery
 }
 
 /// Row 46 and its like: what makes a server take another method or path than the request line says.

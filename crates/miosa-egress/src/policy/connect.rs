@@ -30,6 +30,11 @@ pub enum Connect {
     Deny(Refusal),
 }
 
+/// Preflights of browsers and discovery documents are asked for without a credential by design.
+pub(super) fn is_neutral(method: &str, path: &str) -> bool {
+    method == "OPTIONS" || (method == "GET" && path.starts_with("/.well-known/"))
+}
+
 impl CompiledPolicy {
     /// Decides on a connection. Deny beats allow; a host with a reason to look is looked into.
     #[must_use]
@@ -85,13 +90,19 @@ impl CompiledPolicy {
         }
         let is_name = to.host.name().is_some();
         let passes = (self.mode == PolicyMode::AuditOnly && is_name)
-            || self.is_bound(to)
+            || self.is_opened_by_binding(to, method, path)
             || covering(Effect::Allow).is_some();
         if passes {
             Ok(())
         } else {
             Err(self.not_allowed(to))
         }
+    }
+
+    /// Whether a binding opens its host for such a request: at its endpoints, and to those that ask how to
+    /// begin there.
+    fn is_opened_by_binding(&self, to: &Destination, method: &str, path: &str) -> bool {
+        self.is_endpoint(to, method, path) || (self.is_bound(to) && is_neutral(method, path))
     }
 
     /// Whether rules let a request pass, whatever credential it carries.
@@ -118,7 +129,11 @@ impl CompiledPolicy {
     ) -> (String, Option<&str>) {
         let mut rules = self.rules_about(&to.host);
         let rule = rules.find(|rule| rule.effect == Effect::Allow && rule.covers(method, path));
-        let binding = self.bindings.iter().find(|binding| binding.is_at(to));
+        let opens = |binding: &&Binding| {
+            let is_endpoint = binding.reach(to, method, path) == Reach::Bound;
+            is_endpoint || (binding.is_at(to) && is_neutral(method, path))
+        };
+        let binding = self.bindings.iter().find(opens);
         match (rule, binding) {
             (Some(rule), _) => (rule.id.clone(), rule.policy_id.as_deref()),
             (None, Some(binding)) => (binding.rule_id(), None),
@@ -130,7 +145,13 @@ impl CompiledPolicy {
     fn allowed_for(&self, host: &Host) -> Vec<String> {
         let allow = |rule: &&CompiledRule| rule.effect == Effect::Allow;
         let text = |rule: &CompiledRule| rule.text.clone();
-        let here: Vec<String> = self.rules_about(host).filter(allow).map(text).collect();
+        let endpoints = self
+            .bindings
+            .iter()
+            .filter(|binding| binding.is_on_host(host));
+        let endpoints = endpoints.flat_map(Binding::describe_endpoints);
+        let rules = self.rules_about(host).filter(allow).map(text);
+        let here: Vec<String> = rules.chain(endpoints).collect();
         if !here.is_empty() {
             return here.into_iter().take(ALLOWED_SHOWN_MAX).collect();
         }

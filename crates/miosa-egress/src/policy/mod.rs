@@ -17,6 +17,7 @@ mod binding;
 mod compiled;
 mod connect;
 mod explain;
+mod foreign;
 mod host;
 mod mcp;
 mod path;

@@ -139,6 +139,11 @@ def row_052():
     refused("a cookie", ask(path="/other", token="", headers=[("Cookie", "session=attacker")]), *REQUIRED, *PATH, "EGRESS_HOST_NOT_ALLOWED")
     refused("a token of the caller's own at another path", ask(path="/upload", token=own), *REQUIRED)
     refused("over HTTP/2", h2(H2.fields(token=own)), *REQUIRED)
+    for query in ("access_token", "private%5Ftoken", "API_KEY"):
+        refused(f"in the query ({query})", ask(path=f"/other?{query}={own}", token=""), *REQUIRED)
+        refused(f"in the query beside the placeholder ({query})", ask(path=f"/mcp?{query}={own}"), *REQUIRED)
+    for name in ("X-Api-Key", "Private-Token"):
+        refused(f"in {name}", ask(path="/other", token="", headers=[(name, own)]), *REQUIRED)
     refused("beside the placeholder in another carrier",
             ask("POST", "/v1/messages", host=N["model"], token=ANTHROPIC, scheme="", place="x-api-key", headers=[("Authorization", f"Bearer {own}")], body=b"{}"), *REQUIRED)
     refused("an empty one", ask(token="", headers=[("Authorization", "")]), *REQUIRED)

@@ -156,11 +156,8 @@ fn a_credential_of_the_host_is_judged_beside_the_request() {
         "POST",
         "https://mcp.test/elsewhere",
     );
-    assert_eq!(
-        (answer.decision, &answer.binding),
-        (Effect::Allow, &None),
-        "{answer:?}"
-    );
+    assert_eq!((answer.decision, &answer.binding), (Effect::Deny, &None));
+    assert_eq!(answer.code.as_deref(), Some("EGRESS_HOST_NOT_ALLOWED"));
     assert_eq!(answer.allowed, ["POST,GET https://mcp.test/mcp"]);
     let with = &answer.credentials[0];
     assert_eq!(

@@ -216,6 +216,48 @@ fn row_173_what_is_asked_without_a_credential_by_design() {
 }
 
 #[test]
+fn row_052_a_credential_of_the_callers_own_in_any_usual_place() {
+    let to = https("mcp.test");
+    for (target, header) in [
+        ("/elsewhere?access_token=x", None),
+        ("/elsewhere?a=b&private%5Ftoken=x", None),
+        ("/elsewhere?API_KEY=x", None),
+        ("/elsewhere", Some(("x-api-key", "x"))),
+        ("/elsewhere", Some(("private-token", "x"))),
+    ] {
+        let headers: Vec<_> = header.into_iter().collect();
+        let code = refused(&to, "GET", target, &headers);
+        assert_eq!(code, RefusalCode::CredentialRequired, "{target} {header:?}");
+    }
+    let token = bearer(0);
+    for (target, header) in [
+        ("/mcp?access_token=x", None),
+        ("/mcp", Some(("x-api-key", "x"))),
+    ] {
+        let headers: Vec<_> = header
+            .into_iter()
+            .chain([("authorization", token.as_str())])
+            .collect();
+        let code = refused(&to, "GET", target, &headers);
+        assert_eq!(code, RefusalCode::CredentialRequired, "{target} {header:?}");
+    }
+    // What looks like one is none.
+    sent(
+        &to,
+        "GET",
+        "/elsewhere?page_token=x&key=ABC-1",
+        &[("x-request-id", "x")],
+    );
+    // Elsewhere the caller may be whom it likes.
+    sent(
+        &https("free.test"),
+        "GET",
+        "/?access_token=x",
+        &[("x-api-key", "x")],
+    );
+}
+
+#[test]
 fn row_085_basic_in_either_half() {
     let to = https("git.test");
     let token = &PLACEHOLDERS[2];
