@@ -47,9 +47,9 @@ impl McpServer {
         self.host == to.host && self.port == to.port
     }
 
-    /// Whether MCP is spoken at this path.
+    /// Whether MCP may be spoken at this path: where servers differ in what they take for the same path, it is.
     pub fn speaks_at(&self, to: &Destination, path: &str) -> bool {
-        let is_path = self.paths.is_empty() || self.paths.iter().any(|it| it.matches(path));
+        let is_path = self.paths.is_empty() || self.paths.iter().any(|it| it.may_match(path));
         self.is_at(to) && is_path
     }
 
@@ -61,5 +61,31 @@ impl McpServer {
     /// What decides.
     pub fn policies(&self) -> Arc<[McpPolicy]> {
         Arc::clone(&self.policies)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_spelling_of_the_path_escapes_the_rules() {
+        let endpoint = McpEndpoint {
+            url: "https://api.test/mcp/v1".to_owned(),
+            paths: vec!["/mcp/*".to_owned()],
+            policies: Vec::new(),
+        };
+        let server = McpServer::compile(&endpoint).expect("a server");
+        let to = Destination {
+            host: Host::parse("api.test").expect("a host"),
+            port: 443,
+            tls: true,
+        };
+        for path in ["/mcp/v1", "/%6dcp/v1", "/MCP/v1", "/mcp/v1/", "/m%43p/x"] {
+            assert!(server.speaks_at(&to, path), "{path}");
+        }
+        for path in ["/mcp", "/mcp/v1/x", "/mcps/v1", "/"] {
+            assert!(!server.speaks_at(&to, path), "{path}");
+        }
     }
 }
