@@ -16,6 +16,7 @@ use thiserror::Error;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::audit::{Action, Record};
+use crate::begun::Leave;
 use crate::mcp::Held;
 use crate::provider_body::ProviderBody;
 
@@ -44,21 +45,29 @@ pub async fn pass_over(mut body: Incoming) {
 #[error("the body's chunks do not end in CRLF")]
 pub struct LooseEnd;
 
+/// The policy changed, and would not let such a request begin again.
+#[derive(Debug, Error)]
+#[error("the policy no longer lets this request pass")]
+pub struct LeaveEnded;
+
 /// What a sandbox sends, counted. Trailers end here: no credential belongs in one.
 pub struct RequestBody {
     inner: Option<Incoming>,
     /// What was read already, in place of `inner`, and what counts it.
     whole: Option<(Bytes, Held)>,
     sent: Arc<AtomicU64>,
+    /// Asked before each piece.
+    leave: Option<Leave>,
 }
 
 impl RequestBody {
-    /// Passes `inner` on and counts into `sent`.
-    pub const fn new(inner: Incoming, sent: Arc<AtomicU64>) -> Self {
+    /// Passes `inner` on and counts into `sent`, as long as `leave` holds.
+    pub const fn new(inner: Incoming, sent: Arc<AtomicU64>, leave: Option<Leave>) -> Self {
         Self {
             inner: Some(inner),
             whole: None,
             sent,
+            leave,
         }
     }
 
@@ -68,6 +77,7 @@ impl RequestBody {
             inner: None,
             whole: Some((bytes, held)),
             sent,
+            leave: None,
         }
     }
 
@@ -77,6 +87,7 @@ impl RequestBody {
             inner: None,
             whole: None,
             sent: Arc::default(),
+            leave: None,
         }
     }
 }
@@ -103,6 +114,9 @@ impl Body for RequestBody {
             Some(Err(error)) => return Poll::Ready(Some(Err(error.into()))),
             None => return Poll::Ready(None),
         };
+        if this.leave.as_mut().is_some_and(|leave| !leave.holds()) {
+            return Poll::Ready(Some(Err(LeaveEnded.into())));
+        }
         let data = match frame.into_data() {
             Ok(data) => data,
             // Trailers without a field: the parser read on behind a bare LF.

@@ -8,6 +8,7 @@
 mod accept;
 mod approval;
 mod audit;
+mod begun;
 mod body;
 mod broker;
 mod budget;

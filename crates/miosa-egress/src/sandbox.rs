@@ -18,8 +18,9 @@ use crate::dns::NameTable;
 use crate::lanes::PerLane;
 use crate::mcp;
 use crate::opened::Opened;
-use crate::policy::CompiledPolicy;
+use crate::policy::{CompiledPolicy, Host};
 use crate::rate::Rate;
+use crate::redact::Redactor;
 use crate::upstream::{Client, Upstream};
 use crate::weaken::{Defence, is_off};
 
@@ -40,6 +41,8 @@ pub struct Generation {
     /// Secrets opened so far, by the placeholder that stands for each: in one policy no two bindings
     /// have the same. Gone with the generation.
     opened: Mutex<Vec<(String, Arc<Opened>)>>,
+    /// Searches for several of them at once, made so far.
+    joined: Mutex<Vec<(Vec<Arc<Opened>>, Redactor)>>,
 }
 
 impl Generation {
@@ -57,6 +60,7 @@ impl Generation {
             policy,
             ca,
             opened: Mutex::default(),
+            joined: Mutex::default(),
         }
     }
 
@@ -71,6 +75,43 @@ impl Generation {
         let opened = Arc::new(Opened::of_binding(secret, binding));
         lock().push((placeholder.clone(), Arc::clone(&opened)));
         Ok(opened)
+    }
+
+    /// What takes every credential that belongs to `host` out of one of its answers, whichever request it is
+    /// for: what one request left there, another could be given. `None` where none belongs.
+    pub fn redactor_at(
+        &self,
+        broker: &Broker,
+        host: &Host,
+        used: Option<&Arc<Opened>>,
+    ) -> Result<Option<Redactor>, OpenError> {
+        let mut all: Vec<Arc<Opened>> = used.into_iter().cloned().collect();
+        for binding in self.policy.bindings_on(host) {
+            let opened = self.open(broker, binding)?;
+            if !all.iter().any(|known| Arc::ptr_eq(known, &opened)) {
+                all.push(opened);
+            }
+        }
+        match all.as_slice() {
+            [] => Ok(None),
+            [one] => Ok(Some(one.redactor())),
+            _ => Ok(Some(self.joined(all))),
+        }
+    }
+
+    fn joined(&self, all: Vec<Arc<Opened>>) -> Redactor {
+        let mut known = self.joined.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_same = |(of, _): &&(Vec<Arc<Opened>>, Redactor)| {
+            of.len() == all.len() && of.iter().zip(&all).all(|(a, b)| Arc::ptr_eq(a, b))
+        };
+        if let Some((_, redactor)) = known.iter().find(is_same) {
+            return redactor.another();
+        }
+        let redactors: Vec<Redactor> = all.iter().map(|opened| opened.redactor()).collect();
+        let joined = Redactor::joined(redactors.iter());
+        let another = joined.another();
+        known.push((all, joined));
+        another
     }
 }
 

@@ -16,7 +16,8 @@ use miosa_api::broker::{BindingPolicy, RefusalCode};
 use miosa_api::limits::UPSTREAM_ANSWER_MAX;
 
 use crate::audit::{Action, Record};
-use crate::body::{AnswerBody, RequestBody, pass_over};
+use crate::begun::{Begun, Leave};
+use crate::body::{AnswerBody, LeaveEnded, RequestBody, pass_over};
 use crate::forward;
 use crate::http_server::{Service, Verdict};
 use crate::mcp;
@@ -181,11 +182,11 @@ struct Payload {
 
 impl Payload {
     /// The body to send: what was read, or what the caller still sends.
-    fn body(&mut self, headers: &mut HeaderMap, record: &Record) -> RequestBody {
+    fn body(&mut self, headers: &mut HeaderMap, record: &Record, leave: Leave) -> RequestBody {
         let read = self.exchange.as_mut().and_then(|it| it.take_body(headers));
         match (read, self.body.take()) {
             (Some((bytes, held)), _) => RequestBody::whole(bytes, held, record.sent()),
-            (None, Some(body)) => RequestBody::new(body, record.sent()),
+            (None, Some(body)) => RequestBody::new(body, record.sent(), Some(leave)),
             (None, None) => RequestBody::empty(),
         }
     }
@@ -206,12 +207,15 @@ enum Content {
 
 async fn send(
     service: &Service,
-    generation: &Generation,
+    generation: &Arc<Generation>,
     substituted: Substituted,
     mut payload: Payload,
     record: &mut Record,
 ) -> Result<Answer, Refusal> {
-    let mut redactor = substituted.redactor();
+    let (broker, host) = (&service.peer.broker, &service.destination.host);
+    let redactor = generation.redactor_at(broker, host, substituted.opened());
+    let mut redactor = redactor.map_err(|_| own_refusal(RefusalCode::SecretUnavailable))?;
+    let has_credential = substituted.binding().is_some();
     if let Some(binding) = substituted.binding() {
         record.set_credential(&binding.connector, &binding.binding_id);
         if !service.peer.broker.audit().is_healthy() {
@@ -219,15 +223,17 @@ async fn send(
         }
     }
     let binding = substituted.shared_binding();
-    let mut parts = substituted.into_parts();
+    let parts = substituted.into_parts();
     let has_answer_body = parts.method != Method::HEAD;
-    let (response, relay) = if websocket::is_asked_for(&parts.headers) {
-        websocket::send(service, generation, binding, parts, payload.upgrade).await?
-    } else {
-        let body = payload.body(&mut parts.headers, record);
-        let request = outgoing(&service.destination, parts, body)?;
-        let response = answered(service, generation, request, record).await?;
-        (response, None)
+    let asked = (&parts.method, &parts.uri);
+    let begun = Begun::new(&service.destination, generation, binding, asked);
+    let begun = Arc::new(begun);
+    let mut leave = Leave::new(&service.peer.sandbox, generation, &begun);
+    let (response, relay) = tokio::select! {
+        // First, for dialling takes its time: a credential that was taken back meanwhile is not sent.
+        biased;
+        () = leave.ended() => return Err(policy_changed()),
+        answer = exchange(service, generation, begun, parts, &mut payload, record) => answer?,
     };
     let is_upgraded = relay.is_some();
     let (mut head, body) = response.into_parts();
@@ -244,7 +250,6 @@ async fn send(
     let state = &service.peer.sandbox.mcp;
     let exchange = payload.exchange.map(|it| it.answered(&head, state));
     let filter = exchange.transpose()?.flatten();
-    let has_credential = redactor.is_some();
     if redactor.as_ref().is_some_and(Redactor::has_redacted) {
         record.set_redacted();
     }
@@ -258,9 +263,28 @@ async fn send(
         None if has_credential => {
             record_use(ProviderBody::new(body, redactor, filter), record).await?
         }
-        None => Content::Body(ProviderBody::new(body, None, None)),
+        None => Content::Body(ProviderBody::new(body, redactor, None)),
     };
     Ok(Answer { head, content })
+}
+
+/// Sends it as what it is; gives the head of the answer, and the relay of a WebSocket that began.
+async fn exchange(
+    service: &Service,
+    generation: &Arc<Generation>,
+    begun: Arc<Begun>,
+    mut parts: http::request::Parts,
+    payload: &mut Payload,
+    record: &Record,
+) -> Result<(Response<Incoming>, Option<websocket::Relay>), Refusal> {
+    if websocket::is_asked_for(&parts.headers) {
+        return websocket::send(service, generation, begun, parts, payload.upgrade.take()).await;
+    }
+    let leave = Leave::new(&service.peer.sandbox, generation, &begun);
+    let body = payload.body(&mut parts.headers, record, leave);
+    let request = outgoing(&service.destination, parts, body)?;
+    let response = answered(service, generation, request, record).await?;
+    Ok((response, None))
 }
 
 /// Writes down that the credential was used, and with what end if the answer is here to its own.
@@ -435,6 +459,9 @@ fn code_of(error: &legacy::Error) -> RefusalCode {
         if let Some(error) = cause.downcast_ref::<hyper::Error>()
             && error.is_user()
         {
+            if std::error::Error::source(error).is_some_and(|cause| cause.is::<LeaveEnded>()) {
+                return RefusalCode::PolicyUnavailable;
+            }
             // It was the caller's body that broke off, or was not what it said.
             return RefusalCode::MalformedRequest;
         }

@@ -43,7 +43,8 @@ struct NotCarried;
 
 impl Cleared {
     /// Opens the secret if one is to be put in, and puts it there. A request without one is left as
-    /// it is, byte for byte.
+    /// it is, byte for byte, but on a host that a credential belongs to: there it asks for an answer that can
+    /// be searched for what others before it left.
     ///
     /// # Errors
     /// When the secret does not open, or its place cannot carry it.
@@ -51,9 +52,14 @@ impl Cleared {
         self,
         open: &dyn Fn(&BindingPolicy) -> Result<Arc<Opened>, OpenError>,
     ) -> Result<Substituted, Refusal> {
-        let (received, credential) = self.into_authorized().into_inner();
+        let authorized = self.into_authorized();
+        let is_searched = authorized.is_on_bound_host();
+        let (received, credential) = authorized.into_inner();
         let (destination, mut parts) = received.into_inner();
         let Some((binding, place)) = credential else {
+            if is_searched {
+                headers::make_searchable(&mut parts);
+            }
             return Ok(Substituted {
                 destination,
                 parts,
@@ -105,9 +111,14 @@ impl Substituted {
     /// What takes the value out of the answer. Each call gives one for one body or set of headers.
     #[must_use]
     pub fn redactor(&self) -> Option<Redactor> {
+        self.opened().map(|opened| opened.redactor())
+    }
+
+    /// The value in it.
+    pub(crate) fn opened(&self) -> Option<&Arc<Opened>> {
         self.credential
             .as_ref()
-            .map(|credential| credential.opened.redactor())
+            .map(|credential| &credential.opened)
     }
 
     /// The head to send.

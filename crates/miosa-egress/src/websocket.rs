@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use hyper::upgrade::{OnUpgrade, Upgraded};
 use hyper_util::rt::TokioIo;
-use miosa_api::broker::{BindingPolicy, RefusalCode};
+use miosa_api::broker::RefusalCode;
 use miosa_api::limits::{REDACTION_LET_GO_AFTER, UPSTREAM_ANSWER_MAX};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -25,12 +25,13 @@ use tokio_util::task::TaskTracker;
 
 use crate::accept::Place;
 use crate::audit::{Action, Record};
+use crate::begun::Begun;
 use crate::body::RequestBody;
 use crate::forward;
 use crate::grant::Grant;
 use crate::http_server::Service;
 use crate::own_refusal::own_refusal;
-use crate::policy::{CompiledPolicy, Destination};
+use crate::policy::Destination;
 use crate::redact::Redactor;
 use crate::refusal::Refusal;
 use crate::sandbox::Generation;
@@ -59,12 +60,11 @@ pub fn is_asked_for(headers: &HeaderMap) -> bool {
 pub async fn send(
     service: &Service,
     generation: &Generation,
-    binding: Option<Arc<BindingPolicy>>,
+    begun: Arc<Begun>,
     mut parts: Parts,
     caller: Option<OnUpgrade>,
 ) -> Result<(Response<Incoming>, Option<Relay>), Refusal> {
     let caller = caller.ok_or_else(|| own_refusal(RefusalCode::UpgradeNotAllowed))?;
-    let begun = Begun::new(service, generation, binding, &parts);
     prepare(&service.destination, &mut parts)?;
     let request = Request::from_parts(parts, RequestBody::empty());
     let (mut response, address) = exchange(service, generation, request).await?;
@@ -156,46 +156,6 @@ async fn exchange_on(
     match timeout(UPSTREAM_ANSWER_MAX, sender.send_request(request)).await {
         Ok(answer) => answer.map_err(broken),
         Err(_) => Err(own_refusal(RefusalCode::UpstreamUnreachable)),
-    }
-}
-
-/// What an upgrade was granted for.
-struct Begun {
-    destination: Destination,
-    method: String,
-    path: String,
-    binding: Option<Arc<BindingPolicy>>,
-    /// Whether a credential belonged there although none was asked for.
-    is_bound: bool,
-}
-
-impl Begun {
-    fn new(
-        service: &Service,
-        generation: &Generation,
-        binding: Option<Arc<BindingPolicy>>,
-        parts: &Parts,
-    ) -> Self {
-        let destination = service.destination.clone();
-        let (method, path) = (parts.method.as_str(), parts.uri.path());
-        Self {
-            is_bound: generation.policy.is_endpoint(&destination, method, path),
-            method: method.to_owned(),
-            path: path.to_owned(),
-            destination,
-            binding,
-        }
-    }
-
-    /// Whether `policy` would let the same begin: with the very credential it was opened with, or without
-    /// one where none belongs now either.
-    fn is_granted(&self, policy: &CompiledPolicy) -> bool {
-        let (to, method, path) = (&self.destination, &self.method, &self.path);
-        policy.admits(to, method, path)
-            && match &self.binding {
-                Some(binding) => policy.bindings().any(|present| present == &**binding),
-                None => self.is_bound || !policy.is_endpoint(to, method, path),
-            }
     }
 }
 

@@ -127,7 +127,11 @@ impl Scene {
             passed.0.lock().unwrap_or_else(PoisonError::into_inner).1 = true;
             prepared.map(|()| Request::from_parts(parts, RequestBody::empty()))
         } else {
-            serve::outgoing(&self.to, parts, RequestBody::new(body, Arc::default()))
+            serve::outgoing(
+                &self.to,
+                parts,
+                RequestBody::new(body, Arc::default(), None),
+            )
         };
         let request = match request {
             Ok(request) => request,

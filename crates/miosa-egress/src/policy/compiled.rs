@@ -157,6 +157,15 @@ impl CompiledPolicy {
         self.bindings.iter().any(|binding| binding.is_on_host(host))
     }
 
+    /// Bindings with an endpoint on this host, whatever the port.
+    pub(crate) fn bindings_on(&self, host: &Host) -> impl Iterator<Item = &BindingPolicy> {
+        let on_host = self
+            .bindings
+            .iter()
+            .filter(|binding| binding.is_on_host(host));
+        on_host.map(|binding| &*binding.policy)
+    }
+
     /// Whether a credential belongs to this very host and port over TLS.
     #[must_use]
     pub fn is_bound(&self, to: &Destination) -> bool {

@@ -52,6 +52,13 @@ impl Redactor {
         Self::with(Arc::new(Search::new(forms.collect(), values)))
     }
 
+    /// Looks for what several look for, each in its own words.
+    #[must_use]
+    pub fn joined<'a>(several: impl Iterator<Item = &'a Self>) -> Self {
+        let searches: Vec<&Search> = several.map(|one| &*one.search).collect();
+        Self::with(Arc::new(Search::joined(&searches)))
+    }
+
     /// One for another stream of the same answer.
     #[must_use]
     pub fn another(&self) -> Self {

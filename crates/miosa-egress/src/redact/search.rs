@@ -35,6 +35,22 @@ pub(super) struct Searched {
 
 impl Search {
     pub fn new(forms: Vec<Form>, values: &[&str]) -> Self {
+        let lower = |value: &&str| Zeroizing::new(value.to_ascii_lowercase().into_bytes());
+        let shortest = values.iter().map(|value| value.len()).min().unwrap_or(0);
+        let let_go_max = REDACTION_LET_GO_BYTES_MAX.min(shortest / LET_GO_PART);
+        Self::with(forms, values.iter().map(lower).collect(), let_go_max)
+    }
+
+    /// All that these look for.
+    pub fn joined(searches: &[&Self]) -> Self {
+        let forms = searches.iter().flat_map(|search| &search.forms);
+        let names = searches.iter().flat_map(|search| &search.in_name);
+        let let_go_max = searches.iter().map(|search| search.let_go_max).min();
+        let names = names.cloned().collect();
+        Self::with(forms.cloned().collect(), names, let_go_max.unwrap_or(0))
+    }
+
+    fn with(forms: Vec<Form>, in_name: Vec<Zeroizing<Vec<u8>>>, let_go_max: usize) -> Self {
         let patterns = || forms.iter().map(|form| form.text.as_slice());
         let mut config = packed::Config::new();
         config.match_kind(packed::MatchKind::LeftmostLongest);
@@ -48,13 +64,11 @@ impl Search {
                     .expect("some tens of forms are far below the automaton's limit"),
             ),
         };
-        let lower = |value: &&str| Zeroizing::new(value.to_ascii_lowercase().into_bytes());
-        let shortest = values.iter().map(|value| value.len()).min().unwrap_or(0);
         Self {
             forms,
             engine,
-            in_name: values.iter().map(lower).collect(),
-            let_go_max: REDACTION_LET_GO_BYTES_MAX.min(shortest / LET_GO_PART),
+            in_name,
+            let_go_max,
         }
     }
 

@@ -39,6 +39,18 @@ pub(super) fn prepare_request(parts: &mut Parts, to: &Destination, carrier: Opti
     }
 }
 
+/// Makes the answer to a head without a credential fit to be searched.
+pub(super) fn make_searchable(parts: &mut Parts) {
+    let headers = &mut parts.headers;
+    if headers.contains_key(UPGRADE) && !is_off(Defence::Upgrade) {
+        headers.remove("sec-websocket-extensions");
+    }
+    if !is_off(Defence::Compression) {
+        headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
+    want_all(parts);
+}
+
 /// Asks for the whole of an answer: a part of one could not be searched for the credential. What is signed may ask for
 /// parts: what it was signed with is not sent, so that no answer holds it.
 pub(super) fn want_all(parts: &mut Parts) {

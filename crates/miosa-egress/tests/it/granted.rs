@@ -204,6 +204,106 @@ async fn a_policy_that_changes_while_a_tunnel_is_dialled_counts() {
     world.audit(|events| events.iter().any(is_cut)).await;
 }
 
+/// A scene whose provider is found only when the test answers the question for its address.
+async fn undecided() -> (World, Sandbox, Provider, UdpSocket) {
+    let authority = Authority::new();
+    let resolver = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+    let provider = Provider::start(&authority, HOST).await;
+    let mut world = World::prepare(&authority, &[]);
+    world.config.resolvers = vec![resolver.local_addr().unwrap()];
+    world.start_broker().await;
+    let mut policy = audit_only(vec![world.binding(HOST, "/v1/**")]);
+    policy.bindings[0].endpoints[0].port = provider.address.port();
+    let sandbox = world.sandbox("s", policy).await;
+    (world, sandbox, provider, resolver)
+}
+
+async fn answer_all(resolver: &UdpSocket) -> std::convert::Infallible {
+    let mut question = [0; 512];
+    loop {
+        let (length, from) = resolver.recv_from(&mut question).await.unwrap();
+        let answer = answer(&question[..length]);
+        resolver.send_to(&answer, from).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_113_a_credential_taken_back_while_its_provider_is_dialled_is_not_sent() {
+    for is_taken_back in [false, true] {
+        let (world, sandbox, provider, resolver) = undecided().await;
+        let port = provider.address.port();
+        let address = (sandbox.lookup(HOST), port).into();
+        let mut client = Client::https_at(&sandbox, address, HOST, Version::HTTP_11).await;
+        let url = format!("https://{HOST}:{port}/v1/echo");
+        let asking = client.ask("GET", &url, sandbox.placeholder());
+        let changing = async {
+            let mut question = [0; 512];
+            let (length, from) = patiently(resolver.recv_from(&mut question)).await.unwrap();
+            let mut policy = next(&sandbox.policy);
+            // A change that does not concern it does not matter.
+            policy.rules = vec![deny("else.example.com")];
+            if is_taken_back {
+                policy.bindings.clear();
+            }
+            world.put("s", &policy).await.unwrap();
+            let answer = answer(&question[..length]);
+            resolver.send_to(&answer, from).await.unwrap();
+            answer_all(&resolver).await
+        };
+        let answer = tokio::select! {
+            answer = asking => answer,
+            never = changing => match never {},
+        };
+        if is_taken_back {
+            assert_eq!(answer.code(), "EGRESS_POLICY_UNAVAILABLE");
+            assert!(provider.seen().is_empty());
+        } else {
+            assert_eq!(answer.status, 200, "{}", answer.text);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn row_113_an_upload_ends_with_what_let_it_begin() {
+    type Piece = Result<http_body::Frame<bytes::Bytes>, std::convert::Infallible>;
+    let frame = |text: &'static str| -> Piece { Ok(http_body::Frame::data(text.into())) };
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        let (world, sandbox, provider) = scene().await;
+        let mut client = Client::https(&sandbox, HOST, version).await;
+        let (pieces, mut source) = tokio::sync::mpsc::channel::<Piece>(1);
+        let source = futures_util::stream::poll_fn(move |cx| source.poll_recv(cx));
+        let body = http_body_util::BodyExt::boxed(http_body_util::StreamBody::new(source));
+        let url = format!("https://{HOST}/v1/upload");
+        let request = client::request("POST", &url, sandbox.placeholder());
+        let answered = tokio::spawn(async move { client.send(request.body(body).unwrap()).await });
+        let arrived = |count| {
+            let provider = provider.clone();
+            patiently(async move {
+                while provider.pieces().len() < count {
+                    tokio::task::yield_now().await;
+                }
+            })
+        };
+        pieces.send(frame("one")).await.unwrap();
+        arrived(1).await;
+        let mut policy = next(&sandbox.policy);
+        policy.rules = vec![deny("else.example.com")];
+        world.put("s", &policy).await.unwrap();
+        pieces.send(frame("two")).await.unwrap();
+        arrived(2).await;
+        policy = next(&policy);
+        policy.bindings.clear();
+        world.put("s", &policy).await.unwrap();
+        // The broker may be gone by now.
+        let _ = pieces.send(frame("three")).await;
+        drop(pieces);
+        if let Ok(answer) = patiently(answered).await.unwrap() {
+            assert_eq!(answer.status(), 503, "{version:?}");
+        }
+        assert_eq!(provider.pieces(), ["one", "two"], "{version:?}");
+    }
+}
+
 /// What a client says first.
 fn client_hello() -> Vec<u8> {
     let provider = std::sync::Arc::new(rustls::crypto::aws_lc_rs::default_provider());

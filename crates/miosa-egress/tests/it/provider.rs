@@ -26,6 +26,9 @@ use tokio::net::TcpListener;
 use tokio::sync::Notify;
 use tokio_rustls::TlsAcceptor;
 
+/// Pieces of uploads that are kept are shorter.
+const PIECE_BYTES_MAX: usize = 16;
+
 /// An authority of providers.
 pub struct Authority {
     pem: String,
@@ -88,6 +91,8 @@ struct Shared {
     seen: Mutex<Vec<Seen>>,
     connections: Mutex<usize>,
     end_of_events: Notify,
+    kept: Mutex<String>,
+    pieces: Mutex<Vec<Bytes>>,
 }
 
 impl Provider {
@@ -142,6 +147,11 @@ impl Provider {
         *self.shared.connections.lock().unwrap()
     }
 
+    /// Pieces of uploads so far.
+    pub fn pieces(&self) -> Vec<Bytes> {
+        self.shared.pieces.lock().unwrap().clone()
+    }
+
     /// Ends the event stream.
     pub fn end_events(&self) {
         self.shared.end_of_events.notify_one();
@@ -166,6 +176,9 @@ fn routes(shared: &Arc<Shared>) -> Router {
         .route("/v1/trailers", post(trailers))
         .route("/v1/received-trailers", post(received_trailers))
         .route("/v1/upload", post(upload))
+        .route("/v1/keep", post(keep))
+        .route("/kept", get(kept))
+        .route("/v1/kept", get(kept))
         .route("/v1/ws", any(websocket))
         .fallback(|| async { "hello" })
         .layer(from_fn_with_state(Arc::clone(shared), remember))
@@ -231,11 +244,24 @@ async fn received_trailers(body: Body) -> String {
     format!("{} and {trailers}", collected.to_bytes().len())
 }
 
-async fn upload(body: Body) -> String {
+/// Keeps the credential, for whoever asks for it.
+async fn keep(State(shared): State<Arc<Shared>>, headers: HeaderMap) {
+    let sent = headers["authorization"].to_str().unwrap();
+    sent.clone_into(&mut shared.kept.lock().unwrap());
+}
+
+async fn kept(State(shared): State<Arc<Shared>>) -> String {
+    shared.kept.lock().unwrap().clone()
+}
+
+async fn upload(State(shared): State<Arc<Shared>>, body: Body) -> String {
     let mut body = body.into_data_stream();
     let mut bytes = 0;
     while let Some(Ok(data)) = body.next().await {
         bytes += data.len();
+        if data.len() < PIECE_BYTES_MAX {
+            shared.pieces.lock().unwrap().push(data);
+        }
     }
     bytes.to_string()
 }

@@ -106,6 +106,11 @@ def row_106():
     for path in ("/webhooks/1", "/mcp/webhooks", "/mcp/../webhooks/1", "/debug/requests"):
         answer = ask(path=path)
         refused(f"reading at {path}", answer, "EGRESS_PATH_NOT_BOUND", "EGRESS_PATH_NOT_CANONICAL")
+    passed("leaving the value with the provider", ask("POST", do="keep", body=b"{}"))
+    echoed("reading it where no credential is asked for", ask(path="/.well-known/webhooks", token="", do="kept"), uses=0)
+    echoed("and by OPTIONS", ask("OPTIONS", path="/webhooks/1", token="", do="kept"), uses=0)
+    for path in ("/webhooks/1", "/debug/requests"):
+        refused(f"{path} without a credential", ask(path=path, token="", do="kept"), "EGRESS_HOST_NOT_ALLOWED")
     for method in ("PUT", "PATCH"):
         refused(f"{method} at the bound endpoint", ask(method, body=b"{}"), "EGRESS_METHOD_NOT_BOUND")
 

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -20,6 +21,9 @@ const BETWEEN_WRITES: Duration = Duration::from_millis(2);
 const DRIP_EVERY: Duration = Duration::from_millis(50);
 /// How long a stream of events stays open.
 const STREAM_OPEN: Duration = Duration::from_secs(20);
+
+/// What a provider was left with that keeps what it is sent, for another request to read.
+static KEPT: Mutex<String> = Mutex::new(String::new());
 
 /// Answers; says whether the connection goes on.
 pub async fn answer(
@@ -67,6 +71,14 @@ pub async fn answer(
             whole(wire, "200 OK", &more.map(str::to_owned), text.as_bytes()).await?;
         }
         "events" => events(wire, credential).await?,
+        "keep" => {
+            credential.clone_into(&mut KEPT.lock().unwrap_or_else(PoisonError::into_inner));
+            whole(wire, "200 OK", &[], b"kept").await?;
+        }
+        "kept" => {
+            let kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            whole(wire, "200 OK", &[], kept.as_bytes()).await?;
+        }
         "redirect" => {
             whole(
                 wire,

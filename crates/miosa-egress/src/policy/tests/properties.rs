@@ -287,10 +287,14 @@ proptest! {
                     prop_assert!(may_carry(&id, &case, &sent), "{:?}", case);
                 }
                 None => {
-                    let before = case.head();
+                    let mut before = case.head();
+                    if policy.is_bound_host(&case.to.host) {
+                        // Its answer is searched all the same.
+                        before.headers.insert("accept-encoding", http::HeaderValue::from_static("identity"));
+                    }
                     prop_assert_eq!(&sent.uri, &before.uri);
                     prop_assert_eq!(&sent.headers, &before.headers);
-                    let text = format!("{before:?}").to_lowercase();
+                    let text = format!("{:?}", case.head()).to_lowercase();
                     prop_assert!(!text.contains("miosa-tok-"), "{:?}", case);
                 }
             }
