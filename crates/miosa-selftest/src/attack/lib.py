@@ -85,9 +85,17 @@ def unchunked(text):
         out, text = out + text[:size], text[size + 2:]
 
 
+def explained(answer):
+    """Whether a refusal says what was refused, by which rule and what to do, and repeats no placeholder."""
+    error = (answer.json() or {}).get("error", {})
+    is_said = all(isinstance(error.get(part), str) and error[part] for part in ("message", "hint", "rule"))
+    return is_said and b"miosa-tok-" not in answer.raw + answer.body
+
+
 def refused(name, answer, *codes, no_audit=False):
-    """The answer must be a refusal with one of these codes; nothing with a credential may reach anybody."""
-    ok = answer.status is not None and 400 <= answer.status < 600 and answer.code in codes
+    """The answer must be a refusal with one of these codes that explains itself; nothing with a credential may reach
+    anybody."""
+    ok = answer.status is not None and 400 <= answer.status < 600 and answer.code in codes and explained(answer)
     return note(name, "refused: " + " or ".join(codes), ok, answer, answer.raw, answer.code, 0, no_audit)
 
 
