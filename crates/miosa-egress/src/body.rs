@@ -48,7 +48,7 @@ pub struct LooseEnd;
 /// The policy changed, and would not let such a request begin again.
 #[derive(Debug, Error)]
 #[error("the policy no longer lets this request pass")]
-pub struct LeaveEnded;
+struct LeaveEnded;
 
 /// What a sandbox sends, counted. Trailers end here: no credential belongs in one.
 pub struct RequestBody {

@@ -12,12 +12,13 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, V
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy;
+use hyper_util::client::legacy::connect::capture_connection;
 use miosa_api::broker::{BindingPolicy, RefusalCode};
 use miosa_api::limits::UPSTREAM_ANSWER_MAX;
 
 use crate::audit::{Action, Record};
 use crate::begun::{Begun, Leave};
-use crate::body::{AnswerBody, LeaveEnded, RequestBody, pass_over};
+use crate::body::{AnswerBody, RequestBody, pass_over};
 use crate::forward;
 use crate::http_server::{Service, Verdict};
 use crate::mcp;
@@ -228,13 +229,8 @@ async fn send(
     let asked = (&parts.method, &parts.uri);
     let begun = Begun::new(&service.destination, generation, binding, asked);
     let begun = Arc::new(begun);
-    let mut leave = Leave::new(&service.peer.sandbox, generation, &begun);
-    let (response, relay) = tokio::select! {
-        // First, for dialling takes its time: a credential that was taken back meanwhile is not sent.
-        biased;
-        () = leave.ended() => return Err(policy_changed()),
-        answer = exchange(service, generation, begun, parts, &mut payload, record) => answer?,
-    };
+    let (response, relay) =
+        exchange(service, generation, begun, parts, &mut payload, record).await?;
     let is_upgraded = relay.is_some();
     let (mut head, body) = response.into_parts();
     if head.status == StatusCode::SWITCHING_PROTOCOLS && !is_upgraded && !is_off(Defence::Upgrade) {
@@ -277,14 +273,34 @@ async fn exchange(
     payload: &mut Payload,
     record: &Record,
 ) -> Result<(Response<Incoming>, Option<websocket::Relay>), Refusal> {
+    let leave = || Leave::new(&service.peer.sandbox, generation, &begun);
     if websocket::is_asked_for(&parts.headers) {
-        return websocket::send(service, generation, begun, parts, payload.upgrade.take()).await;
+        let mut leave = leave();
+        let upgrade = payload.upgrade.take();
+        return tokio::select! {
+            biased;
+            () = leave.ended() => Err(policy_changed()),
+            answer = websocket::send(service, generation, Arc::clone(&begun), parts, upgrade) => answer,
+        };
     }
-    let leave = Leave::new(&service.peer.sandbox, generation, &begun);
-    let body = payload.body(&mut parts.headers, record, leave);
-    let request = outgoing(&service.destination, parts, body)?;
-    let response = answered(service, generation, request, record).await?;
-    Ok((response, None))
+    let body = payload.body(&mut parts.headers, record, leave());
+    let mut request = outgoing(&service.destination, parts, body)?;
+    let mut connection = capture_connection(&mut request);
+    let connected = async move { drop(connection.wait_for_connection_metadata().await) };
+    let mut leave = leave();
+    let mut answer = pin!(answered(service, generation, request, record));
+    // Dialling takes its time: a credential that was taken back meanwhile is not sent. What was sent goes on.
+    let response = tokio::select! {
+        biased;
+        () = connected => answer.await,
+        () = leave.ended() => return Err(policy_changed()),
+        answer = &mut answer => answer,
+    };
+    match response {
+        // Its body was ended because of that.
+        Err(_) if !leave.holds() => Err(policy_changed()),
+        response => Ok((response?, None)),
+    }
 }
 
 /// Writes down that the credential was used, and with what end if the answer is here to its own.
@@ -459,9 +475,6 @@ fn code_of(error: &legacy::Error) -> RefusalCode {
         if let Some(error) = cause.downcast_ref::<hyper::Error>()
             && error.is_user()
         {
-            if std::error::Error::source(error).is_some_and(|cause| cause.is::<LeaveEnded>()) {
-                return RefusalCode::PolicyUnavailable;
-            }
             // It was the caller's body that broke off, or was not what it said.
             return RefusalCode::MalformedRequest;
         }
