@@ -124,6 +124,11 @@ fn holds_a_thing(path: &str) -> bool {
     !path.starts_with("/egress") && !path.contains("{name}") && !path.contains("{key}")
 }
 
+/// What people are asked is kept by the broker, which this world has none of; whose it is, it checks itself.
+fn waits_at_the_broker(path: &str) -> bool {
+    path.starts_with("/actions/approvals/")
+}
+
 #[tokio::test]
 async fn every_route_with_an_id_is_404_for_another_tenant() {
     let world = World::start().await;
@@ -135,7 +140,7 @@ async fn every_route_with_an_id_is_404_for_another_tenant() {
             .filter(|operation| operation.path.contains('{'))
     };
     let mut wrong = Vec::new();
-    for operation in with_id() {
+    for operation in with_id().filter(|operation| !waits_at_the_broker(&operation.path)) {
         let path = things.fill(&operation.path);
         let wanted = query(&operation.path, &path);
         let answer = theirs
