@@ -88,4 +88,28 @@ mod tests {
             assert!(!server.speaks_at(&to, path), "{path}");
         }
     }
+
+    #[test]
+    fn a_slash_at_the_end_is_one_more_spelling_in_either() {
+        let to = Destination {
+            host: Host::parse("api.test").expect("a host"),
+            port: 443,
+            tls: true,
+        };
+        for (pattern, path) in [
+            ("/", "/"),
+            ("/**", "/"),
+            ("/mcp/", "/mcp/"),
+            ("/mcp/", "/mcp"),
+            ("/mcp", "/mcp/"),
+        ] {
+            let endpoint = McpEndpoint {
+                url: format!("https://api.test{}", pattern.trim_end_matches("**")),
+                paths: vec![pattern.to_owned()],
+                policies: Vec::new(),
+            };
+            let server = McpServer::compile(&endpoint).expect("a server");
+            assert!(server.speaks_at(&to, path), "{pattern} {path}");
+        }
+    }
 }

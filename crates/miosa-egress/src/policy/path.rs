@@ -42,12 +42,13 @@ impl PathPattern {
     }
 
     /// Whether some server would take this path for one it is about: letters in any case and spelling, and a
-    /// slash more at the end. For what must be looked into rather than allowed.
+    /// slash at the end more or less. For what must be looked into rather than allowed.
     #[must_use]
     pub fn may_match(&self, path: &str) -> bool {
-        let path = path.strip_suffix('/').unwrap_or(path);
         let fold = |word: &str| decode(word).to_ascii_lowercase();
-        self.matches_with(path, |literal, given| fold(literal) == fold(given))
+        let matches =
+            |path: &str| self.matches_with(path, |literal, given| fold(literal) == fold(given));
+        matches(path) || path.strip_suffix('/').is_some_and(matches) || matches(&format!("{path}/"))
     }
 
     fn matches_with(&self, path: &str, same: impl Fn(&str, &str) -> bool) -> bool {
